@@ -261,10 +261,20 @@ static u64 smp_hw_zero(cpu_id_t cpu)
     return 0;
 }
 
+static enum hx_status smp_start_not_supported(cpu_id_t cpu, struct hal_cpu_local *local,
+                                              vaddr_t stack_top)
+{
+    (void)cpu;
+    (void)local;
+    (void)stack_top;
+    return HX_ERR_NOT_SUPPORTED;
+}
+
 HX_RO_AFTER_INIT struct hal_smp_ops hal_smp = {
     .name = unbound,
     .count = smp_one,
     .hw_id = smp_hw_zero,
+    .start = smp_start_not_supported,
 };
 
 enum hx_status hal_smp_register(const struct hal_smp_ops *ops)
@@ -276,5 +286,6 @@ enum hx_status hal_smp_register(const struct hal_smp_ops *ops)
     REQUIRE("smp", ops, count);
     REQUIRE("smp", ops, hw_id);
     hal_smp = *ops;
+    FILL(&hal_smp, start, smp_start_not_supported);
     return HX_OK;
 }

@@ -5,6 +5,7 @@
 #define HAL_EVENTS_H
 
 #include <hal/trap.h>
+#include <helix/compiler.h>
 #include <helix/types.h>
 
 /* An exception. Returning resumes the interrupted context, as `frame` then says; what nobody
@@ -19,6 +20,17 @@ void hal_event_irq(struct hal_trap_frame *frame);
  * code arrive as the VT100 sequence that a terminal would send. Context: IRQ. */
 void hal_event_input(u8 byte);
 
-/* A system call from user mode; see <core/syscall.h>. */
+/* A system call from user mode. The implementer reads number and arguments from the frame and puts
+ * the result there. Context: thread, interrupts enabled, on the thread's kernel stack. */
+void hal_event_syscall(struct hal_trap_frame *frame);
+
+/* About to return to the interrupted context, after an exception, an interrupt or a system call:
+ * the place to switch threads and to end threads that were killed. `frame` says whether that is
+ * user mode. Context: that of the interrupted code, interrupts masked. */
+void hal_event_return(struct hal_trap_frame *frame);
+
+/* A CPU that hal_smp.start() started has arrived in C, on the stack it was given, with the kernel's
+ * address space active, its vectors and descriptor tables loaded. Does not return. */
+void hal_event_cpu_started(cpu_id_t cpu) HX_NORETURN;
 
 #endif

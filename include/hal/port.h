@@ -7,6 +7,12 @@
  *   void hal_irq_restore(u64 state)     gives back what the matching hal_irq_save returned
  *   void hal_irq_enable(void), hal_irq_disable(void), bool hal_irq_is_enabled(void)
  *   cpu_id_t hal_cpu_number(void)       logical number of this CPU; 0 before others run
+ *   struct hal_cpu_local                what the port keeps for each CPU, first member of core's
+ *                                       struct cpu; field `number` is the logical number
+ *   struct hal_cpu_local *hal_cpu_local(void)       this CPU's; the caller cannot be moved away
+ *   void hal_cpu_local_set(struct hal_cpu_local *)  once on each CPU, by core
+ *   void *hal_current(void)             the running thread, as hal_current_set(void *) left it on
+ *                                       this CPU; one instruction, so right even if preempted
  *   void hal_cpu_relax(void)            inside a spin-wait: PAUSE, YIELD
  *   void hal_cpu_wait(void)             called with interrupts masked: sleeps until one is pending
  *                                       and returns with interrupts masked, after it was taken
@@ -22,6 +28,8 @@
  *   struct hal_trap_frame               the registers of an interrupted context, as saved
  *   vaddr_t hal_frame_pc(frame), hal_frame_sp(frame), hal_frame_fp(frame)
  *   bool hal_frame_is_user(frame)       it interrupted user mode
+ *   void hal_page_zero(void *page), void hal_page_copy(void *dst, const void *src)
+ *                                       one page, page-aligned
  *   u8/16/32/64 hal_mmio_readN(vaddr_t), void hal_mmio_writeN(vaddr_t, value)
  *                                       one access of exactly that size, in program order with
  *                                       other device accesses

@@ -7,6 +7,8 @@
 #include <hal/port.h>
 #include <helix/status.h>
 
+struct hal_cpu_local;
+
 #define HAL_CPUS_MAX 64
 
 struct hal_smp_ops {
@@ -16,6 +18,11 @@ struct hal_smp_ops {
     u32 (*count)(void);
     /* Mandatory. What the hardware calls it: MPIDR affinity, APIC id. cpu < count(). */
     u64 (*hw_id)(cpu_id_t cpu);
+    /* Optional; absent: HX_ERR_NOT_SUPPORTED, the system stays on one CPU. Starts `cpu` on the
+     * given stack; it arrives in hal_event_cpu_started(). Returns once the request is made; the
+     * caller waits for the arrival and gives up after a while. `local` becomes its
+     * hal_cpu_local(), with the number filled in. Thread context, one CPU at a time. */
+    enum hx_status (*start)(cpu_id_t cpu, struct hal_cpu_local *local, vaddr_t stack_top);
 };
 
 enum hx_status hal_smp_register(const struct hal_smp_ops *ops) HX_MUST_CHECK;

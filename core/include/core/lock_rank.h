@@ -6,7 +6,10 @@
 #define CORE_LOCK_RANK_H
 
 enum lock_rank {
+    LOCK_RANK_TASKS = 120, /* list of all tasks */
+    LOCK_RANK_WAIT = 150, /* a wait queue; wakes tasks below it */
     LOCK_RANK_IRQ = 200,     /* handlers of one line; handlers run outside of it */
+    LOCK_RANK_RUNQUEUE = 250, /* run queue of a CPU; arms timers below it */
     LOCK_RANK_TIMER = 300,   /* timer queue of a CPU; callbacks run outside of it */
     LOCK_RANK_SPACE = 400,   /* kernel address space: takes frames below it */
     LOCK_RANK_FRAME = 500,   /* frame allocator: a leaf but for the log */

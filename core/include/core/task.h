@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks: the kernel's threads of control. A task runs on a scheduling context (<core/sched_policy.h>)
+ * that it borrows, usually its own. Blocking and waking are here; who runs next is the scheduler's.
+ *
+ *   Ready -> Running -> Ready         preempted, yields
+ *            Running -> Blocked       task_block()       -> Ready  task_wake()
+ *            Running -> Sleeping      the same, with a deadline
+ *            Running -> Terminated    task_exit(): off its stack next
+ *            Terminated -> Zombie     switched away from; its stack may be freed
+ */
+#ifndef CORE_TASK_H
+#define CORE_TASK_H
+
+#include <core/cpu.h>
+#include <core/sched_policy.h>
+#include <core/time.h>
+#include <core/wait.h>
+#include <hal/context.h>
+#include <helix/compiler.h>
+#include <helix/status.h>
+
+#define TASK_NAME_MAX 24
+
+enum task_state {
+    TASK_READY,
+    TASK_RUNNING,
+    TASK_BLOCKED,
+    TASK_SLEEPING,
+    TASK_TERMINATED,
+    TASK_ZOMBIE,
+    TASK_STATE_COUNT
+};
+
+/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic. */
+struct task {
+    struct hal_context context; /* r: valid while it does not run */
+    u32 preempt_off;            /* o: nesting of preempt_disable() */
+    u8 state;                   /* r: enum task_state */
+    bool fpu_used;              /* o: has FPU state worth keeping */
+    bool killed;                /* a: to end before it reaches user mode */
+    u32 cpu;                    /* r: where it runs or ran last */
+    struct sched_ctx *sched;    /* r: the context it runs on */
+    struct sched_ctx own;       /* the one it has for itself */
+    vaddr_t stack_bottom, stack_top; /* I */
+    void *fpu;                  /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
+    u64 user_tls;               /* o: while it does not run */
+    struct space *space;        /* o: user address space, NULL: none */
+    void *owner;                /* I: the thread object above it, or NULL */
+    void (*entry)(void *arg);   /* I */
+    void *arg;                  /* I */
+    u64 cpu_ns;                 /* r: time run */
+    u64 switches;               /* r: times it was given a CPU */
+    s64 exit_value;             /* o, then read by who joined */
+    u32 references;             /* a: creator, running task, each joiner */
+    struct wait_queue exited;   /* woken when it becomes a zombie */
+    struct list_node all;       /* task list lock */
+    u64 id;                     /* I: never used twice */
+    char name[TASK_NAME_MAX];   /* I */
+};
+
+/* The running task. Context: any after task_init(). */
+static inline struct task *task_current(void)
+{
+    return hal_current();
+}
+
+/* A kernel task that runs entry(arg) once task_start() is called; returning from entry is
+ * task_exit(0). The caller holds a reference. Context: thread.
+ * Return: HX_OK, HX_ERR_NO_MEMORY. */
+enum hx_status task_create(const char *name, void (*entry)(void *arg), void *arg,
+                           struct task **out_task) HX_MUST_CHECK;
+
+/* Makes a created task runnable. */
+void task_start(struct task *task);
+
+/* Ends the current task. Context: thread, no locks held. */
+void task_exit(s64 value) HX_NORETURN;
+
+/* Waits for the end of a task and gives its exit value; the reference stays the caller's.
+ * Return: HX_OK, HX_ERR_TIMED_OUT, HX_ERR_DEADLOCK (itself). Context: thread. */
+enum hx_status task_join(struct task *task, u64 deadline_ns, s64 *out_value) HX_MUST_CHECK;
+
+void task_get(struct task *task);
+void task_put(struct task *task); /* the last one frees it: thread context, may not be itself */
+
+/* Offers the CPU to others that are ready. Context: thread. */
+void task_yield(void);
+
+/* Blocks until woken. The caller has made itself findable for the waker (on a wait queue) and
+ * checks its condition again afterwards. Context: thread, preemption on but for the caller's own
+ * masking of interrupts: entered with them masked, and left the same way. */
+void task_block(enum task_state state);
+
+/* Makes a blocked or sleeping task ready. False when it was neither. Context: any but NMI. */
+bool task_wake(struct task *task);
+
+/* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
+enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
+
+/* Calls visit for each task, with the task list locked: it neither blocks nor keeps the pointer. */
+void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
+
+/* Turns the boot path into the first task. Context: early, after the heap is up. */
+enum hx_status task_init(void) HX_MUST_CHECK;
+
+/* Preemption off and on for the current task; nests. While it is off the task stays on its CPU. */
+static inline void preempt_disable(void)
+{
+    task_current()->preempt_off++;
+    hx_compiler_barrier();
+}
+
+void preempt_enable_slow(void);
+
+static inline void preempt_enable(void)
+{
+    hx_compiler_barrier();
+    struct task *task = task_current();
+    if (--task->preempt_off == 0 && hx_unlikely(cpu_this()->resched)) {
+        preempt_enable_slow();
+    }
+}
+
+#endif

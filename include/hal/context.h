@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of control, as far as they differ by processor: saved registers, user mode, FPU state,
+ * and what each CPU keeps at hand. Functions, not a table: each has one implementer per port and
+ * is on a path that is counted in instructions.
+ */
+#ifndef HAL_CONTEXT_H
+#define HAL_CONTEXT_H
+
+#include <hal/port.h>
+#include <helix/status.h>
+
+/* The kernel half of a suspended thread: everything that C does not save itself is on its stack. */
+struct hal_context {
+    vaddr_t sp;
+};
+
+/* Makes ctx start in entry(arg) on the stack that ends at stack_top (16-byte aligned), interrupts
+ * masked, with a frame record that ends backtraces. entry never returns. Any. */
+void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(void *arg),
+                      void *arg);
+
+/* Saves the caller in *from and continues *to. Returns when somebody switches back, on whatever
+ * CPU that is. Interrupts masked. Neither FPU nor address space are touched. */
+void hal_context_switch(struct hal_context *from, const struct hal_context *to);
+
+/* Where exceptions and system calls from user mode put their frame on this CPU: the top of the
+ * current thread's kernel stack. Interrupts masked. */
+void hal_kernel_stack_set(vaddr_t stack_top);
+
+/* Leaves for user mode at `pc` with stack `sp`, arg0 and arg1 in the first two argument registers
+ * of the C convention, every other register zero, FPU state as it is, interrupts enabled. The
+ * kernel stack is left empty. pc and sp are checked by nobody but the CPU: a bad pc faults there.
+ * Context: thread, interrupts masked. */
+void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1) HX_NORETURN;
+
+/* The thread pointer register of user mode (FS base, TPIDR_EL0). This CPU, interrupts masked. */
+void hal_user_tls_set(u64 value);
+u64 hal_user_tls_get(void);
+
+/* FPU and SIMD registers of user mode. The kernel never uses them; while disabled, any use is
+ * TRAP_FLOAT. The buffer has HAL_FPU_STATE_SIZE bytes (port's <port/inline.h>), 64-byte aligned.
+ * This CPU, interrupts masked. */
+void hal_fpu_init(void *state);        /* as after reset */
+void hal_fpu_save(void *state);        /* enabled before and after */
+void hal_fpu_restore(const void *state); /* enabled before and after */
+void hal_fpu_enable(void);
+void hal_fpu_disable(void);
+
+/* Copies between user and kernel memory, stopping at the first byte that user mode could not
+ * access itself. `user` is below USER_SPACE_END and user + n does not pass it: the caller checks.
+ * Return: bytes not copied; 0 is success. Context: thread; page faults are taken on the way, so
+ * interrupts are enabled and no spinlock is held. */
+size_t hal_user_copy_in(void *dst, vaddr_t user, size_t n);
+size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n);
+
+/* For hal_event_trap(): when `frame` interrupted one of the two copies above at an access to user
+ * memory, makes it return how much was left, and answers true. */
+bool hal_user_copy_fixup(struct hal_trap_frame *frame);
+
+/* A system call arrives as hal_event_syscall(frame); these read and answer it. Number and
+ * arguments are in the registers of the ABI (x86_64: rax; rdi rsi rdx r10 r8 r9; aarch64: x8;
+ * x0-x5), the result in the first (rax, x0). */
+static inline u64 hal_syscall_number(const struct hal_trap_frame *frame);
+static inline u64 hal_syscall_arg(const struct hal_trap_frame *frame, u32 index); /* index < 6 */
+static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value);
+
+#include <port/context.h>
+
+#endif
