@@ -5,9 +5,9 @@
  * From EL0 and EL1 the frame is the same; from EL0 the stack pointer is the process's SP_EL0, and
  * the frame record is null, so that backtraces end there.
  * Stack overflow: pushing a frame on a stack that ran into its guard page would fault again, and
- * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether the
- * frame's both ends are writable (AT S1E1W), and takes this CPU's emergency stack if not. Interrupts
- * need no such check: their push faults, and arrives here.
+ * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether both
+ * ends of the frame are writable (AT S1E1W), and takes this CPU's emergency stack if not.
+ * Interrupts need no such check: their push faults, and arrives here.
  * TPIDRRO_EL0 and SP_EL0 are scratch at EL1: the first is zero for programs, the second is in the
  * frame when the exception came from one.     Spec: Arm ARM D1.3; layout in <port/frame.h>. */
 #include <port/frame.h>
