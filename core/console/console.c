@@ -9,6 +9,9 @@
  */
 #include <core/console.h>
 #include <core/spinlock.h>
+#include <core/sync.h>
+#include <core/task.h>
+#include <core/time.h>
 #include <hal/events.h>
 #include <hal/serial.h>
 #include <helix/format.h>
@@ -17,6 +20,7 @@
 #include <helix/string.h>
 
 #define INPUT_SIZE 256 /* bytes; a power of two */
+#define POLL_NS (10 * HX_NS_PER_MS)
 
 static struct {
     struct spinlock lock;
@@ -33,8 +37,12 @@ static struct {
     u32 head, tail;      /* l; free-running, inv 1 */
     u64 dropped;         /* l */
     bool polled;         /* serial line without an interrupt */
+    struct event arrived;
     struct irq_action action;
-} input = {.lock = SPINLOCK_INIT("console input", LOCK_RANK_INPUT)};
+} input = {
+    .lock = SPINLOCK_INIT("console input", LOCK_RANK_INPUT),
+    .arrived = {.auto_reset = true, .queue = WAIT_QUEUE_INIT(input.arrived.queue)},
+};
 
 void console_register(struct console *c)
 {
@@ -125,6 +133,7 @@ void hal_event_input(u8 byte)
         input.dropped++;
     }
     spin_unlock_irq(&input.lock, state);
+    event_set(&input.arrived);
 }
 
 static bool serial_received(void *ctx, irq_t irq)
@@ -154,35 +163,21 @@ void console_input_init(void)
     }
 }
 
-static bool input_take(u8 *out)
-{
-    u64 state = spin_lock_irq(&input.lock);
-    bool any = input.tail != input.head;
-    if (any) {
-        *out = input.ring[input.head++ % INPUT_SIZE];
-    }
-    spin_unlock_irq(&input.lock, state);
-    return any;
-}
-
 u8 console_read(void)
 {
-    u8 byte;
     for (;;) {
-        if (input.polled && hal_serial.read_try(&byte)) {
+        u64 state = spin_lock_irq(&input.lock);
+        if (input.tail != input.head) {
+            u8 byte = input.ring[input.head++ % INPUT_SIZE];
+            spin_unlock_irq(&input.lock, state);
             return byte;
         }
-        /* Masked between the check and the wait: a byte that arrives in between stays pending
-         * and ends the wait at once. */
-        hal_irq_disable();
-        bool any = input_take(&byte);
-        if (!any && !input.polled) {
-            hal_cpu_wait();
+        spin_unlock_irq(&input.lock, state);
+        if (input.polled) {
+            serial_received(NULL, HX_IRQ_NONE);
+            HX_IGNORE(task_sleep_until(time_now_ns() + POLL_NS), "it looks again anyway");
+        } else {
+            HX_IGNORE(event_wait(&input.arrived, WAIT_FOREVER), "it looks again anyway");
         }
-        hal_irq_enable();
-        if (any) {
-            return byte;
-        }
-        hal_cpu_relax();
     }
 }

@@ -5,13 +5,18 @@
  * reported and left out.
  */
 #include <core/cmdline.h>
+#include <core/cpu.h>
 #include <core/console.h>
+#include <core/grace.h>
 #include <core/init.h>
 #include <core/irq.h>
 #include <core/log.h>
+#include <core/memory.h>
 #include <core/panic.h>
 #include <core/sanitize.h>
+#include <core/sched.h>
 #include <core/shell.h>
+#include <core/task.h>
 #include <core/time.h>
 #include <hal/cpu.h>
 #include <hal/firmware.h>
@@ -53,6 +58,7 @@ static u64 ram_mib(const struct boot_info *info)
 static void start_serial(const struct boot_info *info)
 {
     hal_cpu.init_early();
+    cpu_init_boot();
     hal_init_early(info);
     console_init();
 }
@@ -142,6 +148,8 @@ void kernel_main(struct boot_info *info)
         panic("boot: %s", info->problem);
     }
     must(memory_init(info), "memory");
+    must(memory_init_frames(), "frames");
+    must(memory_init_heap(), "heap");
     kasan_init();
     must(hal_cpu.init(0), "cpu");
     must(hal_init_platform(info), "platform");
@@ -152,7 +160,11 @@ void kernel_main(struct boot_info *info)
     hal_irq.init_cpu(0);
     must(time_init(info->entry_counter), "timer");
     log_info("time", "%s at %lu Hz", hal_timer.name, hal_timer.frequency());
+    must(sched_init(&sched_round_robin), "scheduler");
+    must(task_init(), "tasks");
     hal_irq_enable();
+    must(grace_init(), "grace periods");
+    cpu_start_others();
 
     hal_init_devices();
     start_consoles(info);

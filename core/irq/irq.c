@@ -10,6 +10,7 @@
  * Invariant: (1) a line is enabled at the controller iff it has a handler and is not stuck.
  *            (2) count is the sum over dispatches; unhandled of those that no handler claimed.
  */
+#include <core/cpu.h>
 #include <core/irq.h>
 #include <core/spinlock.h>
 #include <hal/events.h>
@@ -28,7 +29,6 @@ static struct {
     struct spinlock lock;
     struct irq_line lines[HAL_IRQ_LINES_MAX];
     u64 spurious;    /* a */
-    u32 in_dispatch; /* a: CPUs inside hal_event_irq */
 } irqs = {.lock = SPINLOCK_INIT("irq", LOCK_RANK_IRQ)};
 
 /* Actions of a line form a chain through node.next, ended by NULL: no head to reach around. */
@@ -102,8 +102,11 @@ enum hx_status irq_unregister(struct irq_action *action)
     spin_unlock_irq(&irqs.lock, state);
     /* A dispatch that started before may still hold the action; this CPU is in thread context, so
      * it waits for others only. */
-    while (__atomic_load_n(&irqs.in_dispatch, __ATOMIC_ACQUIRE)) {
-        hal_cpu_relax();
+    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
+        struct cpu *cpu = &cpus[__builtin_ctzll(mask)];
+        while (__atomic_load_n(&cpu->irq_depth, __ATOMIC_ACQUIRE)) {
+            hal_cpu_relax();
+        }
     }
     return HX_OK;
 }
@@ -129,7 +132,8 @@ void hal_event_irq(struct hal_trap_frame *frame)
         __atomic_fetch_add(&irqs.spurious, 1, __ATOMIC_RELAXED);
         return;
     }
-    __atomic_fetch_add(&irqs.in_dispatch, 1, __ATOMIC_ACQUIRE);
+    struct cpu *cpu = cpu_this();
+    __atomic_store_n(&cpu->irq_depth, cpu->irq_depth + 1, __ATOMIC_SEQ_CST);
     struct irq_line *line = &irqs.lines[irq];
     bool claimed = false;
     line->count++;
@@ -145,7 +149,7 @@ void hal_event_irq(struct hal_trap_frame *frame)
     } else {
         report_unhandled(irq, line);
     }
-    __atomic_fetch_sub(&irqs.in_dispatch, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&cpu->irq_depth, cpu->irq_depth - 1, __ATOMIC_RELEASE);
     hal_irq.eoi(irq);
 }
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Clock and timers.
- * Owns:      the scale from counter to nanoseconds; the queue of armed timers.   Callers: everyone.
- * Context:   any.      Locks: clock.lock around the queue and the hardware timer.
+ * Owns:      the scale from counter to nanoseconds; each CPU's heap of armed timers.
+ * Callers:   everyone.      Context: any but NMI.
+ * Locks:     queue.lock of a CPU around its heap and its hardware timer.
  * Invariant: (1) ns = base_ns + (counter - base_counter) * mult >> 32, and a change of scale moves
- *            the base to the present, so time never goes back.  Readers see one scale: the three
- *            values change under a sequence count.
- *            (2) the hardware is armed for the first timer of the queue, or disarmed.
+ *            the base to the present, so time never goes back.  Readers see one scale: the values
+ *            change under a sequence count.
+ *            (2) a CPU's hardware timer is armed for `programmed`, never later than its first
+ *            timer; firing early costs one interrupt that finds nothing, so a timer that is
+ *            cancelled or moved back leaves the hardware alone.
  */
+#include <core/cpu.h>
 #include <core/spinlock.h>
 #include <core/time.h>
 #include <hal/timer.h>
@@ -15,16 +19,27 @@
 #include <helix/log.h>
 
 #define REFINE_AFTER_NS (100 * HX_NS_PER_MS) /* long enough for a tenth of the first error */
+#define NOT_PROGRAMMED  UINT64_MAX
 
 static struct {
     u32 sequence; /* a; odd while the scale changes */
     u64 base_counter, base_ns, mult;
     u64 inverse; /* ticks a nanosecond, 32 fraction bits */
-    struct spinlock lock;
-    struct list_node armed; /* l; ascending deadlines */
     struct irq_action action;
     struct timer refine;
-} clock = {.lock = SPINLOCK_INIT("timers", LOCK_RANK_TIMER), .armed = LIST_INIT(clock.armed)};
+} clock;
+
+struct timer_queue {
+    struct spinlock lock;
+    struct pheap armed;    /* l */
+    u64 programmed;        /* l; ns, inv 2 */
+    struct timer *running; /* l; whose callback is being called */
+};
+
+static struct timer_queue queues[HAL_CPUS_MAX] = {
+    [0 ... HAL_CPUS_MAX - 1] = {.lock = SPINLOCK_INIT("timers", LOCK_RANK_TIMER),
+                                .programmed = NOT_PROGRAMMED},
+};
 
 u64 time_from_counter_ns(u64 counter)
 {
@@ -65,46 +80,48 @@ static void set_scale(u64 counter, u64 ns, u64 frequency)
     __atomic_store_n(&clock.sequence, clock.sequence + 1, __ATOMIC_RELEASE);
 }
 
-static void program_locked(void)
+static void program_locked(struct timer_queue *queue, u64 deadline_ns)
 {
-    struct timer *first = LIST_FIRST(&clock.armed, struct timer, node); /* inv 2 */
-    if (first) {
-        hal_timer.arm(counter_from_ns(first->deadline_ns));
-    } else {
-        hal_timer.disarm();
-    }
+    queue->programmed = deadline_ns;
+    hal_timer.arm(counter_from_ns(deadline_ns));
 }
 
 void timer_start(struct timer *timer, u64 deadline_ns)
 {
-    u64 state = spin_lock_irq(&clock.lock);
-    if (timer->node.next) {
-        list_remove(&timer->node);
+    u64 state = hal_irq_save();
+    cpu_id_t cpu = hal_cpu_number();
+    if (hx_unlikely(timer->armed && timer->cpu != cpu)) {
+        timer_cancel(timer);
     }
-    timer->deadline_ns = deadline_ns;
-    struct list_node *at = clock.armed.prev; /* most timers are later than those armed before */
-    while (at != &clock.armed && LIST_ENTRY(at, struct timer, node)->deadline_ns > deadline_ns) {
-        at = at->prev;
+    struct timer_queue *queue = &queues[cpu];
+    spin_lock(&queue->lock);
+    if (timer->armed) {
+        pheap_remove(&queue->armed, &timer->node);
     }
-    list_insert_between(&timer->node, at, at->next);
-    if (at == &clock.armed) {
-        program_locked();
+    timer->cpu = cpu;
+    timer->armed = true;
+    pheap_insert(&queue->armed, &timer->node, deadline_ns);
+    if (deadline_ns < queue->programmed) {
+        program_locked(queue, deadline_ns);
     }
-    spin_unlock_irq(&clock.lock, state);
+    spin_unlock(&queue->lock);
+    hal_irq_restore(state);
 }
 
 bool timer_cancel(struct timer *timer)
 {
-    u64 state = spin_lock_irq(&clock.lock);
-    bool armed = timer->node.next && list_node_is_linked(&timer->node);
+    struct timer_queue *queue = &queues[timer->cpu];
+    u64 state = spin_lock_irq(&queue->lock);
+    bool armed = timer->armed;
     if (armed) {
-        bool was_first = clock.armed.next == &timer->node;
-        list_remove(&timer->node);
-        if (was_first) {
-            program_locked();
-        }
+        pheap_remove(&queue->armed, &timer->node);
+        timer->armed = false;
     }
-    spin_unlock_irq(&clock.lock, state);
+    bool elsewhere = queue->running == timer && timer->cpu != hal_cpu_number();
+    spin_unlock_irq(&queue->lock, state);
+    while (elsewhere && __atomic_load_n(&queue->running, __ATOMIC_ACQUIRE) == timer) {
+        hal_cpu_relax();
+    }
     return armed;
 }
 
@@ -112,17 +129,26 @@ static bool timer_interrupt(void *ctx, irq_t irq)
 {
     (void)ctx;
     (void)irq;
-    spin_lock(&clock.lock);
+    struct timer_queue *queue = &queues[hal_cpu_number()];
+    spin_lock(&queue->lock);
     u64 now = time_now_ns();
-    struct timer *first;
-    while ((first = LIST_FIRST(&clock.armed, struct timer, node)) && first->deadline_ns <= now) {
-        list_remove(&first->node);
-        spin_unlock(&clock.lock);
-        first->expired(first);
-        spin_lock(&clock.lock);
+    while (queue->armed.root && queue->armed.root->key <= now) {
+        struct timer *timer = HX_CONTAINER_OF(queue->armed.root, struct timer, node);
+        pheap_remove(&queue->armed, &timer->node);
+        timer->armed = false;
+        queue->running = timer;
+        spin_unlock(&queue->lock);
+        timer->expired(timer);
+        spin_lock(&queue->lock);
+        __atomic_store_n(&queue->running, NULL, __ATOMIC_RELEASE);
     }
-    program_locked();
-    spin_unlock(&clock.lock);
+    if (queue->armed.root) {
+        program_locked(queue, queue->armed.root->key);
+    } else {
+        queue->programmed = NOT_PROGRAMMED;
+        hal_timer.disarm();
+    }
+    spin_unlock(&queue->lock);
     return true;
 }
 
@@ -139,6 +165,11 @@ static void refine(struct timer *timer)
     }
 }
 
+void time_init_cpu(cpu_id_t cpu)
+{
+    hal_timer.init_cpu(cpu);
+}
+
 enum hx_status time_init(u64 entry_counter)
 {
     u64 frequency = hal_timer.frequency();
@@ -146,7 +177,7 @@ enum hx_status time_init(u64 entry_counter)
         return HX_ERR_NOT_READY;
     }
     set_scale(entry_counter, 0, frequency);
-    hal_timer.init_cpu(0);
+    time_init_cpu(0);
     clock.action = (struct irq_action){.handler = timer_interrupt, .name = "timer"};
     enum hx_status status = irq_register(hal_timer.irq(), &clock.action, IRQ_TRIGGER_DEFAULT);
     if (status == HX_OK) {

@@ -6,6 +6,9 @@
 #ifndef CORE_GRACE_H
 #define CORE_GRACE_H
 
+#include <core/cpu.h>
+#include <helix/compiler.h>
+#include <helix/status.h>
 #include <helix/types.h>
 
 struct grace_callback {
@@ -20,6 +23,12 @@ void grace_call(struct grace_callback *callback, void (*run)(struct grace_callba
 void grace_wait(void);
 
 /* This CPU passes a quiescent state. Interrupts masked; scheduler, idle loop, return to user. */
-void grace_quiescent(void);
+static inline void grace_quiescent(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->quiescent, cpu->quiescent + 1, __ATOMIC_RELEASE);
+}
+
+/* Starts the task that waits for the periods. Context: thread, at boot. */
+enum hx_status grace_init(void) HX_MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 
 enum lock_rank {
     LOCK_RANK_TASKS = 120, /* list of all tasks */
+    LOCK_RANK_GRACE = 130, /* callbacks that wait for a grace period: a leaf */
     LOCK_RANK_WAIT = 150, /* a wait queue; wakes tasks below it */
     LOCK_RANK_IRQ = 200,     /* handlers of one line; handlers run outside of it */
     LOCK_RANK_RUNQUEUE = 250, /* run queue of a CPU; arms timers below it */

@@ -8,8 +8,8 @@
 
 #include <core/wait.h>
 
-/* Mutex. Its owner releases it; a task that waits lends the owner its scheduling context, so that
- * the owner runs with the waiter's urgency. */
+/* Mutex. Its owner releases it; it goes to the task that has waited longest, so a releaser that
+ * wants it again at once cannot starve the others. */
 struct mutex {
     u64 owner; /* a: struct task *, bit 0: somebody waits */
     struct wait_queue queue;
@@ -53,11 +53,13 @@ void event_reset(struct event *event); /* any context but NMI */
 
 /* Condition variable, with the mutex that guards the condition. */
 struct condition {
+    u32 signals; /* queue.lock; ever given */
     struct wait_queue queue;
 };
 
 void condition_init(struct condition *condition);
-/* The mutex is held again on return, whatever the status. */
+/* The mutex is held again on return, whatever the status. May return HX_OK without a signal of its
+ * own: check the condition again. */
 enum hx_status condition_wait(struct condition *condition, struct mutex *mutex,
                               u64 deadline_ns) HX_MUST_CHECK;
 void condition_signal(struct condition *condition);

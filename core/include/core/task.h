@@ -31,6 +31,8 @@ enum task_state {
     TASK_STATE_COUNT
 };
 
+const char *task_state_name(enum task_state state);
+
 /* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic. */
 struct task {
     struct hal_context context; /* r: valid while it does not run */
@@ -94,13 +96,17 @@ void task_block(enum task_state state);
 /* Makes a blocked or sleeping task ready. False when it was neither. Context: any but NMI. */
 bool task_wake(struct task *task);
 
+/* Marks a task to end before it next reaches user mode, and ends its cancellable waits. A kernel
+ * task that never waits cancellably is not ended. Context: any but NMI. */
+void task_kill(struct task *task);
+
 /* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
 enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
 
 /* Calls visit for each task, with the task list locked: it neither blocks nor keeps the pointer. */
 void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
 
-/* Turns the boot path into the first task. Context: early, after the heap is up. */
+/* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early, after the heap is up. */
 enum hx_status task_init(void) HX_MUST_CHECK;
 
 /* Preemption off and on for the current task; nests. While it is off the task stays on its CPU. */
@@ -111,6 +117,14 @@ static inline void preempt_disable(void)
 }
 
 void preempt_enable_slow(void);
+
+/* The scheduler has switched away from a task that ended. Interrupts masked; not in thread
+ * context's sense: no lock held. For sched_finish_switch(). */
+void task_finish(struct task *task);
+
+/* Turns the code that runs on a CPU into a task that has no stack of its own to free: the idle
+ * task of a CPU. Context: that CPU, interrupts masked. */
+void task_adopt_idle(struct task *task, cpu_id_t cpu);
 
 static inline void preempt_enable(void)
 {

@@ -26,17 +26,31 @@ struct wait_queue {
 void wait_queue_init(struct wait_queue *queue);
 
 /* Waits on a queue whose lock the caller holds (interrupts masked): gives the lock up while it
- * waits, and does not have it afterwards; interrupts are masked as before.
+ * waits, and does not have it afterwards; interrupts are masked as before. A queue outlives its
+ * wakers: who is woken may not free it before they have left.
  * Return: HX_OK, woken by wait_wake_*; HX_ERR_TIMED_OUT, the deadline (ns, WAIT_FOREVER: none)
  * passed; HX_ERR_CANCELLED, the task was killed. Context: thread. */
 enum hx_status wait_locked(struct wait_queue *queue, u64 deadline_ns) HX_MUST_CHECK;
 
-/* Wakes the first waiter, or all. Return: how many. The queue's lock is held. */
-u32 wait_wake_one_locked(struct wait_queue *queue);
+/* The same for waits that a kill must not end: the holder of what is waited for is in the kernel
+ * and will let go. */
+void wait_locked_uncancellable(struct wait_queue *queue);
+
+/* The task that wait_wake_one_locked() would wake, or NULL. The queue's lock is held. */
+struct task *wait_first_locked(struct wait_queue *queue);
+
+/* Wakes the first waiter and gives the task, or NULL. The queue's lock is held. */
+struct task *wait_wake_one_locked(struct wait_queue *queue);
+
+/* Wakes all. Return: how many. The queue's lock is held. */
 u32 wait_wake_all_locked(struct wait_queue *queue);
 
 /* The same, taking the lock. Context: any but NMI. */
-u32 wait_wake_one(struct wait_queue *queue);
 u32 wait_wake_all(struct wait_queue *queue);
+
+static inline bool wait_queue_is_empty_locked(const struct wait_queue *queue)
+{
+    return list_is_empty(&queue->waiters);
+}
 
 #endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Wait queues.
+ * Owns:      the entries, which live on the stacks of those who wait.    Callers: sync, ipc, task.
+ * Locks:     queue.lock; below it the run queue's and the timers'.
+ * Invariant: (1) an entry is on the queue iff nobody has woken it; taking it off and saying so
+ *            (`woken`) happen together under the lock, so of a wake and a timeout exactly one wins.
+ *            (2) a task may be woken for no reason (its timer, a kill): it looks at (1) under the
+ *            lock and goes back to sleep if nothing of that holds.
+ */
+#include <core/task.h>
+#include <core/wait.h>
+#include <helix/panic.h>
+
+struct wait_entry {
+    struct list_node node;
+    struct task *task;
+    bool woken;   /* a */
+    bool expired; /* a */
+    struct timer timer;
+};
+
+void wait_queue_init(struct wait_queue *queue)
+{
+    queue->lock = (struct spinlock)SPINLOCK_INIT("wait queue", LOCK_RANK_WAIT);
+    list_init(&queue->waiters);
+}
+
+static void wait_expired(struct timer *timer)
+{
+    struct wait_entry *entry = HX_CONTAINER_OF(timer, struct wait_entry, timer);
+    __atomic_store_n(&entry->expired, true, __ATOMIC_RELEASE);
+    task_wake(entry->task);
+}
+
+static enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns, bool cancellable)
+{
+    struct task *task = task_current();
+    struct wait_entry entry;
+    entry.task = task;
+    entry.woken = false;
+    entry.expired = false;
+    list_add_tail(&queue->waiters, &entry.node);
+    if (deadline_ns != WAIT_FOREVER) {
+        entry.timer = (struct timer){.expired = wait_expired};
+        timer_start(&entry.timer, deadline_ns);
+    }
+    enum hx_status status = HX_OK;
+    for (;;) {
+        /* Before the lock is given up: a waker that comes next finds a task to wake. */
+        task->state = TASK_BLOCKED;
+        spin_unlock(&queue->lock);
+        task_block(TASK_BLOCKED);
+        if (hx_likely(__atomic_load_n(&entry.woken, __ATOMIC_ACQUIRE))) {
+            break;
+        }
+        spin_lock(&queue->lock);
+        if (entry.woken) {
+            spin_unlock(&queue->lock);
+            break;
+        }
+        if (HX_READ_ONCE(entry.expired)) {
+            status = HX_ERR_TIMED_OUT;
+        } else if (cancellable && HX_READ_ONCE(task->killed)) {
+            status = HX_ERR_CANCELLED;
+        }
+        if (status != HX_OK) {
+            list_remove(&entry.node);
+            spin_unlock(&queue->lock);
+            break;
+        }
+    }
+    if (deadline_ns != WAIT_FOREVER) {
+        timer_cancel(&entry.timer); /* the entry is about to vanish */
+    }
+    return status;
+}
+
+enum hx_status wait_locked(struct wait_queue *queue, u64 deadline_ns)
+{
+    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
+    return wait_on(queue, deadline_ns, true);
+}
+
+void wait_locked_uncancellable(struct wait_queue *queue)
+{
+    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
+    HX_IGNORE(wait_on(queue, WAIT_FOREVER, false), "it has no deadline and cannot be cancelled");
+}
+
+struct task *wait_first_locked(struct wait_queue *queue)
+{
+    return list_is_empty(&queue->waiters)
+               ? NULL
+               : LIST_ENTRY(queue->waiters.next, struct wait_entry, node)->task;
+}
+
+struct task *wait_wake_one_locked(struct wait_queue *queue)
+{
+    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
+    if (list_is_empty(&queue->waiters)) {
+        return NULL;
+    }
+    struct wait_entry *entry = LIST_ENTRY(queue->waiters.next, struct wait_entry, node);
+    struct task *task = entry->task;
+    list_remove(&entry->node);
+    /* In this order: until `woken` is set the waiter cannot leave, so neither task nor entry can
+     * vanish; one that looks too early waits for the lock. */
+    task_wake(task);
+    __atomic_store_n(&entry->woken, true, __ATOMIC_RELEASE);
+    return task;
+}
+
+u32 wait_wake_all_locked(struct wait_queue *queue)
+{
+    u32 count = 0;
+    while (wait_wake_one_locked(queue)) {
+        count++;
+    }
+    return count;
+}
+
+u32 wait_wake_all(struct wait_queue *queue)
+{
+    u64 state = spin_lock_irq(&queue->lock);
+    u32 count = wait_wake_all_locked(queue);
+    spin_unlock_irq(&queue->lock, state);
+    return count;
+}
