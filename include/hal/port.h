@@ -28,6 +28,7 @@
  *   struct hal_trap_frame               the registers of an interrupted context, as saved
  *   vaddr_t hal_frame_pc(frame), hal_frame_sp(frame), hal_frame_fp(frame)
  *   bool hal_frame_is_user(frame)       it interrupted user mode
+ *   bool hal_frame_irqs_enabled(frame)  it had interrupts enabled
  *   void hal_page_zero(void *page), void hal_page_copy(void *dst, const void *src)
  *                                       one page, page-aligned
  *   u8/16/32/64 hal_mmio_readN(vaddr_t), void hal_mmio_writeN(vaddr_t, value)
