@@ -82,6 +82,11 @@ enum hx_status fw_cfg_read(const char *name, void *buf, size_t size, size_t *out
 /* ps2.c: keyboard, if there is one. Thread. */
 void ps2_init(void);
 
+/* cpu.c: descriptor tables of a CPU that is to be started, in thread context on another one, and
+ * their activation on that CPU. */
+enum hx_status cpu_tables_prepare(cpu_id_t cpu, struct hal_cpu_local *local) HX_MUST_CHECK;
+void cpu_tables_load(cpu_id_t cpu);
+
 /* cpu.c: the CPU's largest physical address, exclusive. */
 u64 cpu_phys_limit(void);
 bool cpu_has_1g_pages(void);
