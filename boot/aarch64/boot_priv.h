@@ -32,14 +32,6 @@ void boot_map_direct(paddr_t base, u64 size);
 /* Maps the page of device registers `page` at DEVICE_BASE; the MMU is on. */
 void boot_map_device(paddr_t page);
 
-/* fdt.c: the device tree. */
-
-/* Fills cmdline, modules, framebuffer and raw regions of `info` from a tree of `size` bytes that
- * dt_check has passed; info->dtb, dtb_size, kernel_base and kernel_size are set already and become
- * regions too. The caller normalises. A broken tree gives what could be read, with drops counted:
- * only a tree without memory is fatal, and normalising finds that. */
-void boot_fdt_read(struct boot_info *info, const void *tree);
-
 /* main.c: entered from entry.S with the MMU on, .bss clear, on the boot stack. */
 void boot_main(paddr_t dtb, u64 entry_counter, paddr_t image) HX_NORETURN;
 #endif

@@ -35,6 +35,7 @@ _start:
     .ascii  "ARM\x64"
     .long   0
 
+    .type entry, %function
 entry:
     mrs     x21, cntvct_el0
     mov     x20, x0
@@ -45,6 +46,7 @@ entry:
 1:  wfe                                /* EL3: not a state that a loader may enter in */
     b       1b
 
+    .type at_el2, %function
 at_el2:
     mrs     x21, cntpct_el0            /* the virtual counter's offset is unknown yet */
     mov     x0, #HCR_RW
@@ -106,6 +108,7 @@ at_el2:
     msr     elr_el2, x0
     eret
 
+    .type at_el1, %function
 at_el1:
     ldr     x0, =SCTLR_OFF
     msr     sctlr_el1, x0
@@ -165,6 +168,7 @@ at_el1:
     ldr     x0, =linked
     br      x0
 
+    .type linked, %function
 linked:
     adr_l   x0, early_vectors
     msr     vbar_el1, x0

@@ -7,7 +7,7 @@
  * Reservations from the header's block leave out the tree and the initrd: boot loaders list both
  * there, but for the kernel they are modules, not somebody else's memory.
  * Spec:      Devicetree Specification 0.4, 3.4 to 3.6 and 5.3; Linux simple-framebuffer binding. */
-#include "boot_priv.h"
+#include <boot/fdt.h>
 
 #include <helix/bits.h>
 #include <helix/string.h>
@@ -155,9 +155,18 @@ static void reserve_around(struct boot_info *info, u64 base, u64 size, const str
     }
 }
 
+/* Whole pages, as normalising will make them of a module: a reservation of the rest of a page would
+ * take all of it. Both arguments are far from the end of the space. */
+static struct range pages_of(u64 base, u64 size)
+{
+    u64 first = hx_align_down(base, HX_PAGE_SIZE);
+    return (struct range){first, size > 0 ? hx_align_up(base + size, HX_PAGE_SIZE) - first : 0};
+}
+
 static void reservations_read(struct boot_info *info, const void *tree, const struct range *initrd)
 {
-    struct range holes[2] = {{info->dtb, info->dtb_size}, *initrd};
+    struct range holes[2] = {pages_of(info->dtb, info->dtb_size),
+                             pages_of(initrd->base, initrd->size)};
     if (holes[0].base > holes[1].base) {
         struct range first = holes[1];
         holes[1] = holes[0];

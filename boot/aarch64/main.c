@@ -5,6 +5,7 @@
  *            what it covers is mapped or read. */
 #include "boot_priv.h"
 
+#include <boot/fdt.h>
 #include <hal/mmu.h>
 #include <helix/bits.h>
 #include <port/dt.h>

@@ -29,9 +29,9 @@
 #define PTE_INDEXES   PTE_INDEX(7)
 #define PTE_PERMS     (PTE_USER | PTE_READ_ONLY | PTE_NOT_GLOBAL | PTE_PXN | PTE_UXN)
 #define KERNEL_HALF   0xffff000000000000ull
-#define FLUSH_MAX     64                /* pages that are flushed one by one */
-#define WINDOW_BASE   KERNEL_IMAGE_BASE /* below the image: shares all tables but the last with it \
-                                         */
+#define FLUSH_MAX     64 /* pages that are flushed one by one */
+/* The window lies below the image, with which it shares all tables but the last. */
+#define WINDOW_BASE KERNEL_IMAGE_BASE
 
 _Static_assert(WINDOW_BASE + 0x200000 <= KERNEL_LINK_BASE, "the window has its own last table");
 _Static_assert(ENTRIES < COUNT_MASK >> COUNT_SHIFT, "a full table's count fits");

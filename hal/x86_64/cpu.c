@@ -7,7 +7,7 @@
  *            fatal.
  * Spec:      Intel SDM vol. 3, 2.5 (control registers), 3.4.5 and 7.2 (descriptors, TSS), 6.14.
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/cpu.h>
 #include <hal/events.h>
@@ -23,9 +23,8 @@
 #define VECTOR_DOUBLE_FAULT  8
 #define VECTOR_MACHINE_CHECK 18
 #define FLAGS_OFF_ON_SYSCALL 0x47700 /* AC NT IOPL DF IF TF */
-#define PAT_DEFAULT_WITH_WC                                                                        \
-    0x0007010600070106ull /* entry 1 is WC, not WT; the rest as at reset                           \
-                           */
+/* Entry 1 is WC, not WT; the rest as at reset. */
+#define PAT_DEFAULT_WITH_WC 0x0007010600070106ull
 
 const char hal_arch_name[] = "x86_64";
 

@@ -7,7 +7,6 @@
  * Invariant: no nesting: a CPU has at most one interrupt between ack and eoi, so one saved IAR is
  *            enough; a software interrupt must be ended with the sender's number in it.
  * Spec:      Arm GIC architecture 2.0 (IHI 0048B), chapter 4; binding arm,gic. */
-#include <hal/cpu.h>
 #include <hal/mmu.h>
 #include <hal/smp.h>
 #include <helix/bits.h>

@@ -47,11 +47,6 @@
 #define ICC_IGRPEN1 S3_0_C12_C12_7
 #define ICC_SGI1R   S3_0_C12_C11_5
 
-#define icc_read(name)                     sysreg_read_expanded(name)
-#define icc_write(name, value)             sysreg_write_expanded(name, value)
-#define sysreg_read_expanded(name)         sysreg_read(name)
-#define sysreg_write_expanded(name, value) sysreg_write(name, value)
-
 #define PRIORITY      0xa0a0a0a0u
 #define LINE_SPURIOUS 1020
 #define SHARED_FIRST  32
@@ -142,12 +137,12 @@ static void gicv3_init_cpu(cpu_id_t cpu)
     for (u32 i = 0; i < SHARED_FIRST; i += 4) {
         hal_mmio_write32(own + GICD_IPRIORITYR(i), PRIORITY);
     }
-    icc_write(ICC_SRE, icc_read(ICC_SRE) | 1);
+    sysreg_write(ICC_SRE, sysreg_read(ICC_SRE) | 1);
     sysreg_isb();
-    icc_write(ICC_PMR, 0xf0);
-    icc_write(ICC_BPR1, 0);
-    icc_write(ICC_CTLR, 0); /* one write of EOIR1 ends an interrupt */
-    icc_write(ICC_IGRPEN1, 1);
+    sysreg_write(ICC_PMR, 0xf0);
+    sysreg_write(ICC_BPR1, 0);
+    sysreg_write(ICC_CTLR, 0); /* one write of EOIR1 ends an interrupt */
+    sysreg_write(ICC_IGRPEN1, 1);
     sysreg_isb();
 }
 
@@ -170,14 +165,14 @@ static enum hx_status gicv3_enable(irq_t irq, enum hal_irq_trigger trigger)
 static irq_t gicv3_ack(struct hal_trap_frame *frame)
 {
     (void)frame;
-    u64 irq = icc_read(ICC_IAR1) & 0xffffff;
+    u64 irq = sysreg_read(ICC_IAR1) & 0xffffff;
     __asm__ volatile("dsb sy" ::: "memory"); /* the acknowledge before the device's registers */
     return irq < LINE_SPURIOUS ? (irq_t)irq : HX_IRQ_NONE;
 }
 
 static void gicv3_eoi(irq_t irq)
 {
-    icc_write(ICC_EOIR1, irq);
+    sysreg_write(ICC_EOIR1, irq);
     sysreg_isb();
 }
 
@@ -196,8 +191,8 @@ static void gicv3_send_ipi(cpu_id_t cpu, enum hal_ipi ipi)
     u64 target = 1ull << (id & 0xf), range = id >> 4 & 0xf;
     u64 aff1 = id >> 8 & 0xff, aff2 = id >> 16 & 0xff, aff3 = id >> 32 & 0xff;
     hal_wmb();
-    icc_write(ICC_SGI1R,
-              aff3 << 48 | range << 44 | aff2 << 32 | (u64)ipi << 24 | aff1 << 16 | target);
+    sysreg_write(ICC_SGI1R,
+                 aff3 << 48 | range << 44 | aff2 << 32 | (u64)ipi << 24 | aff1 << 16 | target);
     sysreg_isb();
 }
 

@@ -227,6 +227,10 @@ enum hx_status memory_init(const struct boot_info *info)
     space.boot = info;
     early_init(info->kernel_base);
     struct boot_region run = choose_run();
+    if (run.size == 0) {
+        log_error("memory", "the boot loader names no usable memory");
+        return HX_ERR_NO_MEMORY;
+    }
     enum hx_status status = hal_mmu.init();
     if (status == HX_OK) {
         status = map_image();

@@ -5,14 +5,19 @@
 
 #include <helix/types.h>
 
-#define sysreg_read(name)                                                                          \
+/* `name` may be a macro for a register that older assemblers know by its encoding only. */
+#define sysreg_read(name)         sysreg_read_expanded(name)
+#define sysreg_write(name, value) sysreg_write_expanded(name, value)
+
+#define sysreg_read_expanded(name)                                                                 \
     ({                                                                                             \
         u64 sysreg_value_;                                                                         \
         __asm__ volatile("mrs %0, " #name : "=r"(sysreg_value_));                                  \
         sysreg_value_;                                                                             \
     })
 
-#define sysreg_write(name, value) __asm__ volatile("msr " #name ", %x0" ::"rZ"((u64)(value)))
+#define sysreg_write_expanded(name, value)                                                         \
+    __asm__ volatile("msr " #name ", %x0" ::"rZ"((u64)(value)))
 
 static inline void sysreg_isb(void)
 {
