@@ -451,6 +451,11 @@ static void mmu_space_fini(struct hal_space *space)
     space->root = 0;
 }
 
+paddr_t mmu_kernel_root(void)
+{
+    return kernel_root;
+}
+
 /* One INVLPG a page up to this many; then everything but the global pages, then those too. */
 #define FLUSH_PAGES_MAX 32
 
