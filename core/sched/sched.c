@@ -163,6 +163,20 @@ static void kick(cpu_id_t cpu)
     }
 }
 
+void sched_kick(cpu_id_t cpu)
+{
+    kick(cpu);
+}
+
+u64 sched_cpu_time_ns(void)
+{
+    u64 irqs = hal_irq_save();
+    struct task *task = task_current();
+    u64 ns = task->cpu_ns + (time_now_ns() - cpu_this()->rq->started_ns);
+    hal_irq_restore(irqs);
+    return ns;
+}
+
 static void slice_over(struct timer *timer)
 {
     struct run_queue *rq = HX_CONTAINER_OF(timer, struct run_queue, slice);

@@ -238,7 +238,9 @@ bool task_wake(struct task *task)
 void task_kill(struct task *task)
 {
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
-    sched_wake(task); /* a wait that this does not end goes back to sleep */
+    if (!sched_wake(task)) {     /* a wait that this does not end goes back to sleep */
+        sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
+    }
 }
 
 struct sleeper {

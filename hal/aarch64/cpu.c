@@ -27,6 +27,7 @@
 #define PMCCNTR_ON (1u << 31)
 
 const char hal_arch_name[] = "aarch64";
+const u16 hal_elf_machine = 183; /* EM_AARCH64 */
 
 extern const char port_vectors[];
 

@@ -27,6 +27,7 @@
 #define PAT_DEFAULT_WITH_WC 0x0007010600070106ull
 
 const char hal_arch_name[] = "x86_64";
+const u16 hal_elf_machine = 62; /* EM_X86_64 */
 
 enum ist { IST_DEBUG = 1, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_COUNT };
 

@@ -41,6 +41,12 @@ void sched_finish_switch(void);
 /* For hal_event_return(): switches if somebody should run instead. Interrupts masked. */
 void sched_preempt(void);
 
+/* Has a CPU look at its queue, and at what happened to its running task, soon. Any. */
+void sched_kick(cpu_id_t cpu);
+
+/* CPU time of the current task, up to now. Thread. */
+u64 sched_cpu_time_ns(void);
+
 /* The loop of an idle task. */
 void sched_idle(void) HX_NORETURN;
 
