@@ -173,7 +173,9 @@ linked:
     adr_l   x0, early_vectors
     msr     vbar_el1, x0
     isb
-    msr     tpidr_el1, xzr             /* logical CPU 0 */
+    adr_l   x0, port_boot_local
+    msr     tpidr_el1, x0
+    msr     sp_el0, xzr                /* no thread yet */
     adr_l   x0, __boot_stack_top
     mov     sp, x0
     adr_l   x0, __bss_start

@@ -186,11 +186,17 @@ no_nx:          db "Helix cannot start: this CPU cannot mark pages as not execut
 
 section .text
 extern boot_main
+extern port_boot_local
 extern __boot_stack_top
 ; RDI = physical address of the boot information, RSI = counter at entry.
 global high_entry:function
 high_entry:
         mov     rsp, __boot_stack_top
+        mov     ecx, 0xc0000101                     ; GS base: the boot CPU's local block
+        mov     rax, port_boot_local
+        mov     rdx, rax
+        shr     rdx, 32
+        wrmsr
         push    0                                   ; a frame record of zeroes ends backtraces
         push    0
         mov     rbp, rsp

@@ -83,7 +83,7 @@ static void pmu_init(void)
 static enum hx_status cpu_init(cpu_id_t cpu)
 {
     u64 sctlr = SCTLR_ON | SCTLR_WXN;
-    sysreg_write(tpidr_el1, cpu);
+    (void)cpu;
     sysreg_write(cpacr_el1, 0);
     sysreg_write(cntkctl_el1, 0);
     sysreg_write(mdscr_el1, 0);

@@ -2,7 +2,7 @@
 /* From syndrome to struct hal_trap.
  * Owns:      the emergency stacks.      Callers: vectors.S.      Locks: none.
  * Context:   that of the interrupted code, DAIF masked.
- * Invariant: port_emergency_tops[n] is a usable stack for every CPU n that runs.
+ * Invariant: the local block of every CPU that runs names a usable emergency stack.
  * Spec:      Arm ARM D17.2.37 (ESR_EL1), D17.2.40 (FAR_EL1); data fault codes in table D17-2. */
 #include <hal/events.h>
 #include <hal/smp.h>
@@ -33,8 +33,8 @@
 
 static u8 boot_emergency[EMERGENCY_SIZE] HX_ALIGNED(16);
 
-/* By CPU number; vectors.S reads it. Others than the boot CPU get theirs when they are started. */
-u64 port_emergency_tops[HAL_CPUS_MAX] = {[0] = (u64)boot_emergency + EMERGENCY_SIZE};
+/* From boot/aarch64/entry.S until core sets its own. */
+struct hal_cpu_local port_boot_local = {.emergency = (vaddr_t)boot_emergency + EMERGENCY_SIZE};
 
 /* Called by vectors.S; emergency says that the stack pointer was of no use. */
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency);

@@ -5,11 +5,12 @@
  * From EL0 and EL1 the frame is the same; from EL0 the stack pointer is the process's SP_EL0, and
  * the frame record is null, so that backtraces end there.
  * Stack overflow: pushing a frame on a stack that ran into its guard page would fault again, and
- * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether both
- * ends of the frame are writable (AT S1E1W), and takes this CPU's emergency stack if not.
- * Interrupts need no such check: their push faults, and arrives here.
- * TPIDRRO_EL0 and SP_EL0 are scratch at EL1: the first is zero for programs, the second is in the
- * frame when the exception came from one.     Spec: Arm ARM D1.3; layout in <port/frame.h>. */
+ * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether the
+ * frame's both ends are writable (AT S1E1W), and takes this CPU's emergency stack if not. Interrupts
+ * need no such check: their push faults, and arrives here.
+ * TPIDRRO_EL0 is scratch at EL1 and zero for programs.
+ * SP_EL0 holds the running thread at EL1: entries from EL0 save the program's and load it.
+ * Spec:      Arm ARM D1.3; layout in <port/frame.h>. */
 #include <port/frame.h>
 
     .macro  regs_save                  /* all but SP, PC and what follows; sp = frame */
@@ -76,7 +77,10 @@
     sub     sp, sp, #FRAME_SIZE
     regs_save
     mrs     x21, sp_el0
+    mrs     x22, tpidr_el1
     str     x21, [sp, #FRAME_SP]
+    ldr     x22, [x22, #LOCAL_CURRENT]
+    msr     sp_el0, x22
     state_save
     stp     xzr, xzr, [sp, #FRAME_RECORD]
     add     x29, sp, #FRAME_RECORD
@@ -134,16 +138,15 @@ el1_sync:
 
     .type el1_sync_emergency, %function
 el1_sync_emergency:
-    msr     sp_el0, x1
     mrs     x0, tpidr_el1
-    adrp    x1, port_emergency_tops
-    add     x1, x1, :lo12:port_emergency_tops
-    ldr     x0, [x1, x0, lsl #3]
-    sub     x0, x0, #FRAME_SIZE
-    mov     x1, sp
-    mov     sp, x0
-    str     x1, [sp, #FRAME_SP]
-    mrs     x1, sp_el0
+    str     x1, [x0, #LOCAL_SCRATCH]
+    ldr     x1, [x0, #LOCAL_EMERGENCY]
+    sub     x1, x1, #FRAME_SIZE
+    mov     x0, sp
+    mov     sp, x1
+    str     x0, [sp, #FRAME_SP]
+    mrs     x0, tpidr_el1
+    ldr     x1, [x0, #LOCAL_SCRATCH]
     mrs     x0, tpidrro_el0
     msr     tpidrro_el0, xzr
     regs_save

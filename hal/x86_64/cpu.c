@@ -13,27 +13,14 @@
 #include <helix/string.h>
 #include <port/x86.h>
 
-#define SELECTOR_CODE        0x08
-#define SELECTOR_DATA        0x10
-#define SELECTOR_TSS         0x28
 #define EMERGENCY_STACK_SIZE 8192
-#define PAT_DEFAULT_WITH_WC  0x0007010600070106ull /* entry 1 is WC, not WT; the rest as at reset  \
-                                                    */
+#define PAT_DEFAULT_WITH_WC                                                                        \
+    0x0007010600070106ull /* entry 1 is WC, not WT; the rest as at reset                           \
+                           */
 
 const char hal_arch_name[] = "x86_64";
 
 enum ist { IST_DOUBLE_FAULT = 1, IST_NMI, IST_MACHINE_CHECK, IST_COUNT };
-
-struct HX_PACKED tss {
-    u32 reserved0;
-    u64 rsp[3];
-    u64 reserved1;
-    u64 ist[7]; /* IST1 is ist[0] */
-    u64 reserved2;
-    u16 reserved3;
-    u16 io_map_base;
-};
-_Static_assert(sizeof(struct tss) == 104, "SDM figure 7-11");
 
 struct gate {
     u16 offset_low;
@@ -63,9 +50,11 @@ static u64 gdt[7] = {
     0,
     0, /* 0x28 TSS, two entries */
 };
-static struct tss tss;
+static struct port_tss tss;
 static u8 emergency_stacks[IST_COUNT - 1][EMERGENCY_STACK_SIZE] HX_ALIGNED(16);
-static struct port_cpu boot_cpu;
+
+/* From boot/x86_64/entry.asm until core sets its own. */
+struct hal_cpu_local port_boot_local = {.self = &port_boot_local, .tss = &tss};
 
 static void gate_set(u32 vector, u8 ist)
 {
@@ -97,8 +86,7 @@ static void load_gdt(void)
                      "movw %%ax, %%es\n\t"
                      "movw %%ax, %%ss\n\t"
                      "xorl %%eax, %%eax\n\t"
-                     "movw %%ax, %%fs\n\t"
-                     "movw %%ax, %%gs\n\t"
+                     "movw %%ax, %%fs\n\t" /* not GS: that would change its base */
                      "movl %3, %%eax\n\t"
                      "ltr %%ax"
                      :
@@ -113,7 +101,6 @@ static void cpu_init_early(void)
     }
     tss.io_map_base = sizeof(tss);
     load_gdt();
-    msr_write(MSR_GS_BASE, (u64)&boot_cpu);
     msr_write(MSR_KERNEL_GS_BASE, 0);
     for (u32 vector = 0; vector < 256; vector++) {
         gate_set(vector, vector == 8    ? IST_DOUBLE_FAULT
