@@ -42,6 +42,7 @@ static struct {
     paddr_t kernel_root;
     u64 *window;  /* the entry that maps WINDOW_BASE */
     bool running; /* the kernel's own tables are active */
+    u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
 static u64 empty_root[ENTRIES] HX_ALIGNED(4096); /* TTBR0 when there is no user half */
@@ -270,6 +271,13 @@ static u64 chunk_size(vaddr_t va, u64 size, u32 level)
     return hx_min_u64(size, level_span(level) - (va & (level_span(level) - 1)));
 }
 
+/* An emptied table waits on the space's list until the caller has flushed. */
+static void table_retire(struct hal_space *space, u64 entry)
+{
+    *entry_table(entry) = space->freed;
+    space->freed = entry & PTE_ADDRESS;
+}
+
 /* `parent` is the descriptor of `table`, whose count follows (inv 1). */
 static enum hx_status range_map(u64 *parent, u64 *table, u32 level, vaddr_t va, paddr_t pa,
                                 u64 size, u64 attrs)
@@ -304,20 +312,20 @@ static enum hx_status range_map(u64 *parent, u64 *table, u32 level, vaddr_t va, 
     return HX_OK;
 }
 
-/* Empties what is mapped in the range, whose ends cut no large page, and frees emptied tables. */
-static void range_unmap(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size)
+/* Empties what is mapped in the range, whose ends cut no large page, and retires emptied tables. */
+static void range_unmap(struct hal_space *space, u64 *parent, u64 *table, u32 level, vaddr_t va,
+                        u64 size)
 {
     while (size > 0) {
         u64 *entry = &table[level_index(va, level)];
         u64 chunk = chunk_size(va, size, level);
         if (entry_is_table(*entry, level)) {
-            range_unmap(entry, entry_table(*entry), level + 1, va, chunk);
+            range_unmap(space, entry, entry_table(*entry), level + 1, va, chunk);
             if ((*entry & COUNT_MASK) == 0) {
-                paddr_t frame = *entry & PTE_ADDRESS;
+                u64 gone = *entry;
                 *entry = 0;
                 count_add(parent, (u64)-1);
-                mmu_flush(va, HX_PAGE_SIZE); /* cached walks through the table, before its reuse */
-                hal_event_table_free(frame);
+                table_retire(space, gone);
             }
         } else if (*entry != 0) {
             *entry = 0;
@@ -341,6 +349,47 @@ static void range_protect(u64 *table, u32 level, vaddr_t va, u64 size, u64 perms
         va += chunk;
         size -= chunk;
     }
+}
+
+/* One table's part of the range. Permissions alone change in place (inv 3). */
+static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *table, u32 level,
+                                   vaddr_t va, u64 size, hal_update_fn *fn, void *ctx)
+{
+    while (size > 0) {
+        u64 *entry = &table[level_index(va, level)];
+        u64 chunk = chunk_size(va, size, level);
+        if (entry_is_table(*entry, level)) {
+            enum hx_status status =
+                range_update(space, entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
+            if ((*entry & COUNT_MASK) == 0) {
+                u64 gone = *entry;
+                *entry = 0;
+                count_add(parent, (u64)-1);
+                table_retire(space, gone);
+            }
+            if (status != HX_OK) {
+                return status;
+            }
+        } else if (*entry != 0) {
+            if (chunk != level_span(level)) {
+                return HX_ERR_INVALID;
+            }
+            struct hal_mapping m = {.va = va,
+                                    .pa = *entry & PTE_ADDRESS,
+                                    .size = chunk,
+                                    .flags = flags_from_entry(*entry)};
+            u32 answer = fn(ctx, &m);
+            if (answer == UPDATE_REMOVE) {
+                *entry = 0;
+                count_add(parent, (u64)-1);
+            } else if (answer != UPDATE_KEEP) {
+                *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
+            }
+        }
+        va += chunk;
+        size -= chunk;
+    }
+    return HX_OK;
 }
 
 /* Gives `entry`, a large page at va, another descriptor for the same memory (inv 3). */
@@ -410,7 +459,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
     enum hx_status status =
         range_map(&root_count, space_root(space), 0, va, pa, size, attrs_from_flags(flags));
     if (status != HX_OK) {
-        range_unmap(&root_count, space_root(space), 0, va, size);
+        range_unmap(space, &root_count, space_root(space), 0, va, size);
     }
     publish();
     return status;
@@ -427,7 +476,7 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
     enum hx_status status = borders_make(space, va, size);
     if (status == HX_OK) {
         u64 root_count = 0;
-        range_unmap(&root_count, space_root(space), 0, va, size);
+        range_unmap(space, &root_count, space_root(space), 0, va, size);
         publish();
     }
     return status;
@@ -447,6 +496,62 @@ static enum hx_status mmu_protect(struct hal_space *space, vaddr_t va, u64 size,
         publish();
     }
     return status;
+}
+
+static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
+                                 void *ctx)
+{
+    if (!range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    u64 root_count = 0;
+    enum hx_status status =
+        range_update(space, &root_count, space_root(space), 0, va, size, fn, ctx);
+    publish();
+    return status;
+}
+
+/* Address space identifiers: 1 to 255, of a space each while there are any. The other spaces share
+ * identifier 0, whose translations die with every switch. */
+#define ASIDS      256
+#define ASID_SHIFT 48
+
+static u32 asid_alloc(void)
+{
+    for (u32 i = 0; i < ASIDS / 64; i++) {
+        u64 used = __atomic_load_n(&mmu.asids[i], __ATOMIC_RELAXED) | (i == 0);
+        while (~used != 0) {
+            u32 bit = (u32)__builtin_ctzll(~used);
+            u64 before = __atomic_fetch_or(&mmu.asids[i], 1ull << bit, __ATOMIC_ACQUIRE);
+            if ((before >> bit & 1) == 0) {
+                return i * 64 + bit;
+            }
+            used = before | (i == 0);
+        }
+    }
+    return 0;
+}
+
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    paddr_t root;
+    enum hx_status status = hal_event_table_alloc(&root);
+    if (status == HX_OK) {
+        *space = (struct hal_space){.root = root, .port[0] = asid_alloc()};
+    }
+    return status;
+}
+
+static void mmu_space_fini(struct hal_space *space)
+{
+    u64 asid = space->port[0];
+    if (asid != 0) {
+        __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
+                         : "memory");
+        __atomic_fetch_and(&mmu.asids[asid / 64], ~(1ull << asid % 64), __ATOMIC_RELEASE);
+    }
+    hal_event_table_free(space->root);
+    space->root = 0;
 }
 
 static enum hx_status mmu_init(void)
@@ -474,11 +579,13 @@ static void mmu_activate(struct hal_space *space)
                            image_phys(port_ttbr1_replace_code));
         mmu.running = true;
     }
-    /* One address space identifier serves all: what it caches dies with the switch. Kernel pages
-     * are global and stay. */
+    u64 asid = space->root != 0 ? space->port[0] : 0;
     u64 state = hal_irq_save();
-    sysreg_write(ttbr0_el1, user);
-    __asm__ volatile("isb\n\ttlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
+    sysreg_write(ttbr0_el1, user | asid << ASID_SHIFT);
+    sysreg_isb();
+    if (asid == 0 && space->root != 0) { /* kernel pages are global and stay */
+        __asm__ volatile("tlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
+    }
     hal_irq_restore(state);
 }
 
@@ -489,6 +596,10 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .update = mmu_update,
+    .space_init = mmu_space_init,
+    .space_fini = mmu_space_fini,
+    .flush_is_global = true,
     .activate = mmu_activate,
     .flush = mmu_flush,
     .phys_limit = mmu_phys_limit,
