@@ -6,7 +6,7 @@
  *            machine check run on stacks of their own, so a bad RSP is reported, not fatal.
  * Spec:      Intel SDM vol. 3, 2.5 (control registers), 3.4.5 and 7.2 (descriptors, TSS), 6.14.
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/cpu.h>
 #include <helix/format.h>

@@ -47,7 +47,7 @@ enum hx_syscall {
 #define HX_SYSCALL_NUMBER(number, name, ...) HX_SYS_##name = number,
     HX_SYSCALLS(HX_SYSCALL_NUMBER)
 #undef HX_SYSCALL_NUMBER
-    HX_SYSCALL_COUNT
+        HX_SYSCALL_COUNT
 };
 
 #endif

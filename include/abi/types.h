@@ -12,12 +12,7 @@
 typedef u32 hx_handle_t;
 #define HX_HANDLE_NONE 0u
 
-enum hx_object_type {
-    HX_OBJECT_NONE,
-    HX_OBJECT_PROCESS,
-    HX_OBJECT_THREAD,
-    HX_OBJECT_TYPE_COUNT
-};
+enum hx_object_type { HX_OBJECT_NONE, HX_OBJECT_PROCESS, HX_OBJECT_THREAD, HX_OBJECT_TYPE_COUNT };
 
 /* Rights of a handle; they only ever shrink. */
 #define HX_RIGHT_READ      (1u << 0)
