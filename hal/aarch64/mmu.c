@@ -194,6 +194,16 @@ static u64 *entry_find(const struct hal_space *space, vaddr_t va, u32 *out_level
     return entry;
 }
 
+/* The descriptor of the last-level table that va lies in; there is one. */
+static u64 *table_parent(const struct hal_space *space, vaddr_t va)
+{
+    u64 *entry = &space_root(space)[level_index(va, 0)];
+    for (u32 level = 1; level < LEVELS - 1; level++) {
+        entry = &entry_table(*entry)[level_index(va, level)];
+    }
+    return entry;
+}
+
 /* True when every page of the range is mapped, or (mapped false) none is. */
 static bool range_is(const struct hal_space *space, vaddr_t va, u64 size, bool mapped)
 {
@@ -452,6 +462,20 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
+    if (size == HX_PAGE_SIZE) { /* what page faults do */
+        u32 level;
+        u64 *entry = entry_find(space, va, &level);
+        if (*entry != 0) {
+            return HX_ERR_EXISTS;
+        }
+        if (level == LEVELS - 1) {
+            u64 *parent = table_parent(space, va);
+            *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+            count_add(parent, 1);
+            publish();
+            return HX_OK;
+        }
+    }
     if (!range_is(space, va, size, false)) {
         return HX_ERR_EXISTS;
     }
@@ -496,6 +520,24 @@ static enum hx_status mmu_protect(struct hal_space *space, vaddr_t va, u64 size,
         publish();
     }
     return status;
+}
+
+static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    if (!range_is_valid(space, va, HX_PAGE_SIZE) || !flags_are_valid(space, flags) ||
+        !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, HX_PAGE_SIZE, mmu_phys_limit())) {
+        return HX_ERR_INVALID;
+    }
+    u32 level;
+    u64 *entry = entry_find(space, va, &level);
+    if (level != LEVELS - 1 || *entry == 0) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *entry = 0; /* inv 3: a fault in between waits for the caller's lock */
+    mmu_flush(va, HX_PAGE_SIZE);
+    *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+    publish();
+    return HX_OK;
 }
 
 static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
@@ -596,6 +638,7 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .replace = mmu_replace,
     .update = mmu_update,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,

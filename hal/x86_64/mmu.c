@@ -438,6 +438,22 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
     return status;
 }
 
+static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    struct path path;
+    if (!range_is_valid(space, va, HX_PAGE_SIZE) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
+        pa >= cpu_phys_limit() || (flags & ~MAP_FLAGS_ALL) ||
+        (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC)) {
+        return HX_ERR_INVALID;
+    }
+    path_find(space, va, &path);
+    if (path.level != 0 || !(*path.entry[0] & ENTRY_PRESENT)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *path.entry[0] = pa | entry_from_flags(flags);
+    return HX_OK;
+}
+
 static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
                                  void *ctx)
 {
@@ -529,6 +545,7 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .replace = mmu_replace,
     .update = mmu_update,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers that entry.asm and C share; the build makes offsets.inc of them.
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/layout.h>
 #include <port/inline.h>

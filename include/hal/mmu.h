@@ -12,6 +12,7 @@
  *   protect   no         any   with table frames        INVALID NOT_FOUND NO_MEMORY (split)
  *   query     no         any   yes                      NOT_FOUND
  *   walk      no         any   yes                      what the visitor returned
+ *   replace   no         any   with table frames        INVALID NOT_FOUND
  *   update    no         any   with table frames        INVALID
  *   space_*   no         any   with table frames        NO_MEMORY
  *   activate  no         any   yes                      -
@@ -77,6 +78,9 @@ struct hal_mmu_ops {
     enum hx_status (*query)(struct hal_space *space, vaddr_t va, struct hal_mapping *out);
     /* Visits every mapping in ascending order, one page-table leaf a call. */
     enum hx_status (*walk)(struct hal_space *space, hal_walk_fn *fn, void *ctx);
+    /* Gives the single page at va another frame and permissions. The caller flushes. NOT_FOUND: no
+     * page, or a large one. */
+    enum hx_status (*replace)(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags);
     /* Asks fn about every mapping in the range, in ascending order, holes being skipped, and does
      * what it answers. Emptied tables go to space->freed. The caller flushes. INVALID, and nothing
      * from there on done: a large page reaches out of the range. */

@@ -18,7 +18,6 @@
 #include <helix/bits.h>
 #include <helix/log.h>
 #include <helix/panic.h>
-#include <helix/string.h>
 #include <memory/frame.h>
 #include <memory/frame_alloc.h>
 
@@ -253,11 +252,11 @@ static HX_NOINLINE enum hx_status alloc_slow(u32 order, u32 flags, u32 owner, u3
     return pfn == FRAME_NO_PFN ? HX_ERR_NO_MEMORY : HX_OK;
 }
 
-static enum hx_status finish(u32 pfn, u32 order, u32 flags, paddr_t *out_frame)
+static HX_ALWAYS_INLINE enum hx_status finish(u32 pfn, u32 order, u32 flags, paddr_t *out_frame)
 {
     *out_frame = frame_address(pfn);
-    if (flags & FRAME_ZERO) {
-        memset(hal_phys_to_virt(*out_frame), 0, HX_PAGE_SIZE << order);
+    for (u32 i = 0; flags & FRAME_ZERO && i < 1u << order; i++) {
+        hal_page_zero(hal_phys_to_virt(*out_frame + ((u64)i << HX_PAGE_SHIFT)));
     }
     return HX_OK;
 }

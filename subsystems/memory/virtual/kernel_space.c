@@ -274,13 +274,28 @@ enum hx_status memory_init(const struct boot_info *info)
     return status;
 }
 
+/* A first user space, made and dropped, completes what all of them share of the kernel's half. */
+static enum hx_status complete_kernel_half(void)
+{
+    struct hal_space first;
+    enum hx_status status = hal_mmu.space_init(&first);
+    if (status == HX_OK) {
+        hal_mmu.space_fini(&first);
+    }
+    return status;
+}
+
 enum hx_status memory_seal(void)
 {
+    enum hx_status status = complete_kernel_half();
+    if (status != HX_OK) {
+        return status;
+    }
     u64 size = (u64)(__ro_after_init_end - __ro_after_init_start);
     if (size == 0) {
         return HX_OK;
     }
-    enum hx_status status =
+    status =
         hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
     if (status == HX_OK) {
         hal_mmu.flush((vaddr_t)__ro_after_init_start, size);

@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: MIT */
+/* User address spaces: regions say what may be touched, page tables what has been.
+ * Owns:      every struct space, its page tables and the frames of its number.
+ * Callers:   processes and their system calls; the page-fault path; the scheduler (activate).
+ * Context:   thread; space_activate(): interrupts masked.
+ * Locks:     space->lock, a mutex: regions, tables and pages of one space. It is held across a TLB
+ *            shootdown, so that nobody sees a half-made change; a spinlock could not be. Below it
+ *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending address.
+ * Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this space's own
+ *            page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
+ *            each leaf, never writable. FRAME_OBJECT: an object's, which the region keeps alive;
+ *            writable if the region is, and not private.
+ *            (2) resident counts leaves of the first two kinds.
+ *            (3) a frame or table leaves a space only after every CPU in `active` has flushed it; a
+ *            CPU enters `active` before it loads the tables, and leaves it after it has loaded
+ *            others, which flushes or renames what it had cached.
+ *            (4) no leaf is writable and executable, none lies below SPACE_LOWEST.
+ */
+#include <core/cpu.h>
+#include <core/sync.h>
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <hal/mmu.h>
+#include <hal/trap.h>
+#include <helix/bits.h>
+#include <helix/panic.h>
+#include <helix/string.h>
+#include <memory/frame.h>
+#include <memory/kernel_space.h>
+#include <memory/space.h>
+
+#include "region.h"
+
+#define GATHER_SHARED 32
+
+/* Marking: I immutable; l lock; a atomic. */
+struct space {
+    struct mutex lock;
+    struct hal_space hal;   /* l; root I */
+    u64 active;             /* a: CPUs that have its tables loaded; inv 3 */
+    struct region_map map;  /* l */
+    struct region *last;    /* l: where the last fault was, or NULL */
+    u64 resident, limit;    /* l; inv 2 */
+    u32 owner;              /* I: FRAME_FIRST_SPACE + number */
+    bool dying;             /* no CPU has its tables loaded, and none will */
+};
+
+_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END, "every space has an owner number");
+
+static struct {
+    u64 numbers[SPACES_MAX / 64];        /* a: in use */
+    struct space *current[HAL_CPUS_MAX]; /* its CPU with interrupts masked */
+} spaces;
+
+/* Numbers */
+
+static u32 number_alloc(void)
+{
+    for (u32 i = 0; i < SPACES_MAX / 64; i++) {
+        u64 used = __atomic_load_n(&spaces.numbers[i], __ATOMIC_RELAXED);
+        while (~used != 0) {
+            u64 bit = ~used & (used + 1);
+            used = __atomic_fetch_or(&spaces.numbers[i], bit, __ATOMIC_ACQUIRE);
+            if (!(used & bit)) {
+                return i * 64 + (u32)__builtin_ctzll(bit);
+            }
+        }
+    }
+    return SPACES_MAX;
+}
+
+static void number_free(u32 number)
+{
+    __atomic_fetch_and(&spaces.numbers[number / 64], ~(1ull << number % 64), __ATOMIC_RELEASE);
+}
+
+/* What the CPUs have loaded */
+
+void space_activate(struct space *space)
+{
+    struct space **current = &spaces.current[hal_cpu_number()], *before = *current;
+    if (space == before) {
+        return;
+    }
+    u64 bit = 1ull << hal_cpu_number();
+    if (space) {
+        __atomic_fetch_or(&space->active, bit, __ATOMIC_SEQ_CST); /* inv 3 */
+    }
+    *current = space;
+    hal_mmu.activate(space ? &space->hal : &hal_kernel_space);
+    if (before) {
+        __atomic_fetch_and(&before->active, ~bit, __ATOMIC_SEQ_CST);
+    }
+}
+
+struct shootdown {
+    vaddr_t low, high;
+};
+
+static void shootdown_here(void *arg)
+{
+    const struct shootdown *s = arg;
+    hal_mmu.flush(s->low, s->high - s->low);
+}
+
+/* Makes every CPU forget its translations of the range. The tables have been changed. */
+static void flush(struct space *space, vaddr_t low, vaddr_t high)
+{
+    struct shootdown s = {low, high};
+    if (space->dying) {
+        return;
+    }
+    if (hal_mmu.flush_is_global) {
+        hal_mmu.flush(low, high - low);
+        return;
+    }
+    hal_mb(); /* the change before the question who may have cached it; inv 3 */
+    u64 irqs = hal_irq_save();
+    u64 self = 1ull << hal_cpu_number();
+    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
+    if (active & self) {
+        hal_mmu.flush(low, high - low);
+    }
+    hal_irq_restore(irqs);
+    if (active & ~self) {
+        cpu_call(active, shootdown_here, &s); /* this CPU may be another one by now: all of them */
+    }
+}
+
+static void leave_here(void *arg)
+{
+    if (spaces.current[hal_cpu_number()] == arg) {
+        space_activate(NULL);
+    }
+}
+
+/* Leaves that were taken out, and what waits for the flush. */
+struct gather {
+    struct space *space;
+    vaddr_t low, high;            /* what has to be flushed */
+    u32 own;                      /* own frames, linked by next */
+    u32 shared_count;             /* copy-on-write frames, which others may have linked */
+    paddr_t shared[GATHER_SHARED];
+};
+
+static struct gather gather_begin(struct space *space)
+{
+    return (struct gather){.space = space, .low = USER_SPACE_END, .own = FRAME_NO_PFN};
+}
+
+static void gather_end(struct gather *g)
+{
+    if (g->low < g->high) {
+        flush(g->space, g->low, g->high);
+    }
+    while (g->own != FRAME_NO_PFN) {
+        u32 pfn = g->own;
+        g->own = frame_table[pfn].next;
+        frame_free(frame_address(pfn));
+    }
+    while (g->shared_count > 0) {
+        frame_put(g->shared[--g->shared_count]);
+    }
+    g->low = USER_SPACE_END;
+    g->high = 0;
+}
+
+/* An hal_update_fn that takes every leaf out. */
+static u32 remove_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct gather *g = ctx;
+    struct frame *f = frame_at(m->pa);
+    if (f->owner == g->space->owner) {
+        f->next = g->own;
+        g->own = frame_number(m->pa);
+        g->space->resident--;
+    } else if (f->owner == FRAME_SHARED) {
+        if (g->shared_count == GATHER_SHARED) {
+            gather_end(g); /* this leaf is still in; those before it are not */
+        }
+        g->shared[g->shared_count++] = m->pa;
+        g->space->resident--;
+    }
+    g->low = m->va < g->low ? m->va : g->low;
+    g->high = m->va + m->size;
+    return UPDATE_REMOVE;
+}
+
+/* Frees the tables that a map which failed had begun. */
+static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
+{
+    if (space->hal.freed) {
+        flush(space, low, high);
+        tables_release(&space->hal.freed);
+    }
+}
+
+static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
+{
+    struct gather g = gather_begin(space);
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, remove_leaf, &g);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    gather_end(&g);
+    tables_release(&space->hal.freed);
+}
+
+/* Creation and end */
+
+enum hx_status space_create(u64 limit_pages, struct space **out_space)
+{
+    struct space *space = kzalloc(sizeof(*space));
+    if (!space) {
+        return HX_ERR_NO_MEMORY;
+    }
+    u32 number = number_alloc();
+    enum hx_status status = HX_ERR_LIMIT;
+    if (number < SPACES_MAX) {
+        status = hal_mmu.space_init(&space->hal);
+        if (status != HX_OK) {
+            number_free(number);
+        }
+    }
+    if (status != HX_OK) {
+        kfree(space);
+        return status;
+    }
+    mutex_init(&space->lock);
+    region_map_init(&space->map);
+    space->limit = limit_pages;
+    space->owner = FRAME_FIRST_SPACE + number;
+    *out_space = space;
+    return HX_OK;
+}
+
+void space_destroy(struct space *space)
+{
+    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
+    if (active) {
+        cpu_call(active, leave_here, space);
+    }
+    space->dying = true;
+    remove_pages(space, 0, USER_SPACE_END);
+    HX_ASSERT(space->resident == 0 && space->active == 0); /* inv 2, 3 */
+    for (u32 i = 0; i < space->map.count; i++) {
+        if (space->map.list[i]->object) {
+            memory_object_put(space->map.list[i]->object);
+        }
+    }
+    region_map_fini(&space->map);
+    hal_mmu.space_fini(&space->hal);
+    number_free(space->owner - FRAME_FIRST_SPACE);
+    kfree(space);
+}
+
+u64 space_resident_pages(const struct space *space)
+{
+    return __atomic_load_n(&space->resident, __ATOMIC_RELAXED);
+}
+
+u32 space_owner(const struct space *space)
+{
+    return space->owner;
+}
+
+/* Regions */
+
+static bool flags_are_valid(u32 flags, u32 allowed)
+{
+    return !(flags & ~allowed) && (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
+}
+
+/* Rounds a range to pages and checks that user memory holds it. */
+static bool range_is_valid(vaddr_t address, u64 *size)
+{
+    return *size > 0 && hx_align_up_checked(*size, HX_PAGE_SIZE, size) &&
+           hx_is_aligned(address, HX_PAGE_SIZE) && hx_range_fits(address, *size, USER_SPACE_END);
+}
+
+static bool request_is_valid(const struct space_request *r, u64 *size)
+{
+    if (!range_is_valid(r->address, size) ||
+        !flags_are_valid(r->flags, SPACE_WRITE | SPACE_EXEC | SPACE_PRIVATE) ||
+        (r->address != 0 && r->address < SPACE_LOWEST)) {
+        return false;
+    }
+    switch (r->backing) {
+    case SPACE_OBJECT:
+        return r->object && hx_is_aligned(r->offset, HX_PAGE_SIZE) &&
+               hx_range_fits(r->offset, *size, memory_object_size(r->object));
+    case SPACE_DATA:
+        return r->data_size <= *size && (r->data || r->data_size == 0);
+    case SPACE_ANONYMOUS:
+    case SPACE_GUARD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum hx_status space_map(struct space *space, const struct space_request *request,
+                         vaddr_t *out_address)
+{
+    u64 size = request->size;
+    vaddr_t start = request->address;
+    if (!request_is_valid(request, &size)) {
+        return HX_ERR_INVALID;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = HX_OK;
+    if (start != 0 && !region_is_free(&space->map, start, start + size)) {
+        status = HX_ERR_EXISTS;
+    } else if (start == 0 &&
+               !region_gap(&space->map, SPACE_CHOOSE_FIRST, USER_SPACE_END, size, &start)) {
+        status = HX_ERR_NO_SPACE;
+    } else {
+        status = region_reserve(&space->map, 1);
+    }
+    if (status == HX_OK) {
+        struct region r = {.start = start,
+                           .end = start + size,
+                           .backing = (u8)request->backing,
+                           .flags = (u8)request->flags};
+        if (request->backing == SPACE_OBJECT) {
+            r.object = request->object;
+            r.offset = request->offset;
+            memory_object_get(r.object);
+        } else if (request->backing == SPACE_DATA && request->data_size > 0) {
+            r.data = request->data;
+            r.data_size = request->data_size;
+        }
+        region_add(&space->map, &r);
+        space->last = NULL; /* it may have been joined with a neighbour */
+        *out_address = start;
+    }
+    mutex_release(&space->lock);
+    return status;
+}
+
+static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t end)
+{
+    u32 first = region_find(&space->map, start);
+    if (first == space->map.count || space->map.list[first]->start >= end) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u32 cuts = region_cuts(&space->map, start, end);
+    if (cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, cuts);
+        if (status != HX_OK) {
+            return status;
+        }
+        region_cut(&space->map, start);
+        region_cut(&space->map, end);
+        first = region_find(&space->map, start);
+    }
+    remove_pages(space, start, end);
+    while (first < space->map.count && space->map.list[first]->start < end) {
+        struct memory_object *object = space->map.list[first]->object;
+        region_remove(&space->map, first);
+        if (object) {
+            memory_object_put(object);
+        }
+    }
+    space->last = NULL;
+    return HX_OK;
+}
+
+enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size)
+{
+    if (!range_is_valid(address, &size)) {
+        return HX_ERR_INVALID;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = unmap_locked(space, address, address + size);
+    mutex_release(&space->lock);
+    return status;
+}
+
+/* What a leaf of the region may be: inv 1 and 4. */
+static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t frame)
+{
+    u32 owner = frame_at(frame)->owner;
+    bool writable = (r->flags & SPACE_WRITE) &&
+                    (owner == space->owner ||
+                     (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
+    return MAP_USER | (writable ? MAP_WRITE : 0) | (r->flags & SPACE_EXEC ? MAP_EXEC : 0);
+}
+
+struct protect {
+    struct gather g; /* range only: no frame leaves */
+    struct region_map *map;
+    u32 at; /* region of the leaf before */
+};
+
+static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct protect *p = ctx;
+    while (p->map->list[p->at]->end <= m->va) {
+        p->at++;
+    }
+    u32 flags = leaf_flags(p->g.space, p->map->list[p->at], m->pa);
+    if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
+        hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
+    }
+    p->g.low = m->va < p->g.low ? m->va : p->g.low;
+    p->g.high = m->va + m->size;
+    return flags;
+}
+
+static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t end, u32 flags)
+{
+    if (!region_covers(&space->map, start, end)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u32 cuts = region_cuts(&space->map, start, end);
+    if (cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, cuts);
+        if (status != HX_OK) {
+            return status;
+        }
+        region_cut(&space->map, start);
+        region_cut(&space->map, end);
+    }
+    u32 first = region_find(&space->map, start), i = first;
+    for (; i < space->map.count && space->map.list[i]->start < end; i++) {
+        struct region *r = space->map.list[i];
+        r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
+    }
+    struct protect p = {.g = gather_begin(space), .map = &space->map, .at = first};
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, protect_leaf, &p);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    gather_end(&p.g);
+    space->last = NULL;
+    while (i-- > (first > 0 ? first - 1 : 0)) {
+        region_join(&space->map, i);
+    }
+    return HX_OK;
+}
+
+enum hx_status space_protect(struct space *space, vaddr_t address, u64 size, u32 flags)
+{
+    if (!range_is_valid(address, &size) || !flags_are_valid(flags, SPACE_WRITE | SPACE_EXEC)) {
+        return HX_ERR_INVALID;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = protect_locked(space, address, address + size, flags);
+    mutex_release(&space->lock);
+    return status;
+}
+
+enum hx_status space_query(struct space *space, vaddr_t address, struct space_info *out)
+{
+    mutex_acquire(&space->lock);
+    u32 i = region_find(&space->map, address);
+    bool found = i < space->map.count;
+    if (found) {
+        const struct region *r = space->map.list[i];
+        *out = (struct space_info){.start = r->start,
+                                   .size = r->end - r->start,
+                                   .flags = r->flags,
+                                   .backing = r->backing};
+    }
+    mutex_release(&space->lock);
+    return found ? HX_OK : HX_ERR_NOT_FOUND;
+}
+
+/* Faults */
+
+static const char *const reason_limit = "the process's memory limit is reached";
+static const char *const reason_memory = "the system is out of memory";
+
+/* A frame of the space's own. */
+static enum hx_status own_frame(struct space *space, u32 flags, paddr_t *out_frame,
+                                const char **out_reason)
+{
+    if (space->resident >= space->limit) {
+        *out_reason = reason_limit;
+        return HX_ERR_LIMIT;
+    }
+    enum hx_status status = frame_alloc(flags, space->owner, out_frame);
+    *out_reason = reason_memory;
+    return status;
+}
+
+/* Copies what the region's data has for this page, and zeroes the rest. */
+static void fill_from_data(const struct region *r, vaddr_t page, paddr_t frame)
+{
+    u8 *to = hal_phys_to_virt(frame);
+    u64 skipped = page - r->start;
+    u64 left = r->data && skipped < r->data_size ? r->data_size - skipped : 0;
+    size_t n = hx_min_u64(left, HX_PAGE_SIZE);
+    if (n > 0) {
+        memcpy(to, r->data + skipped, n);
+    }
+    memset(to + n, 0, HX_PAGE_SIZE - n);
+}
+
+/* The frame for an absent page of the region. */
+static enum hx_status frame_make(struct space *space, const struct region *r, vaddr_t page,
+                                 bool write, paddr_t *out_frame, const char **out_reason)
+{
+    paddr_t object_frame = 0;
+    if (r->backing == SPACE_OBJECT) {
+        u64 index = (r->offset + (page - r->start)) >> HX_PAGE_SHIFT;
+        enum hx_status status = memory_object_frame(r->object, index, &object_frame);
+        *out_reason = reason_memory;
+        if (status != HX_OK || !(write && (r->flags & SPACE_PRIVATE))) {
+            *out_frame = object_frame;
+            return status;
+        }
+    }
+    bool zero = r->backing == SPACE_ANONYMOUS;
+    enum hx_status status = own_frame(space, zero ? FRAME_ZERO : 0, out_frame, out_reason);
+    if (status == HX_OK && object_frame) {
+        hal_page_copy(hal_phys_to_virt(*out_frame), hal_phys_to_virt(object_frame));
+    } else if (status == HX_OK && !zero) {
+        fill_from_data(r, page, *out_frame);
+    }
+    return status;
+}
+
+static enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
+                               bool write, const char **out_reason)
+{
+    paddr_t frame;
+    enum hx_status status = frame_make(space, r, page, write, &frame, out_reason);
+    if (status != HX_OK) {
+        return status;
+    }
+    if (r->flags & SPACE_EXEC) {
+        hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(frame), HX_PAGE_SIZE);
+    }
+    bool own = frame_at(frame)->owner == space->owner;
+    status = hal_mmu.map(&space->hal, page, frame, HX_PAGE_SIZE, leaf_flags(space, r, frame));
+    if (hx_likely(status == HX_OK)) {
+        space->resident += own;
+        return HX_OK;
+    }
+    if (own) {
+        frame_free(frame);
+    }
+    drop_tables(space, page, page + HX_PAGE_SIZE);
+    *out_reason = reason_memory;
+    return status;
+}
+
+/* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
+ * last that has it. */
+static enum hx_status page_unshare(struct space *space, const struct region *r,
+                                   const struct hal_mapping *m, const char **out_reason)
+{
+    struct frame *f = frame_at(m->pa);
+    if (f->owner == FRAME_SHARED && __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) == 1) {
+        f->owner = (u16)space->owner;
+        /* Permissions only grow: a CPU that still has the old ones faults, and finds this done. */
+        enum hx_status status =
+            hal_mmu.protect(&space->hal, m->va, HX_PAGE_SIZE, leaf_flags(space, r, m->pa));
+        HX_ASSERT(status == HX_OK); /* it is mapped, by a leaf of its own */
+        hal_mmu.flush(m->va, HX_PAGE_SIZE);
+        return HX_OK;
+    }
+    paddr_t copy;
+    enum hx_status status = own_frame(space, 0, &copy, out_reason);
+    if (status != HX_OK) {
+        return status;
+    }
+    hal_page_copy(hal_phys_to_virt(copy), hal_phys_to_virt(m->pa));
+    struct gather g = gather_begin(space);
+    paddr_t old = m->pa;
+    bool counted = f->owner == FRAME_SHARED;
+    status = hal_mmu.replace(&space->hal, m->va, copy, leaf_flags(space, r, copy));
+    HX_ASSERT(status == HX_OK); /* it is mapped, by a leaf of its own */
+    if (counted) {
+        g.shared[g.shared_count++] = old;
+    } else {
+        space->resident++;
+    }
+    g.low = m->va;
+    g.high = m->va + HX_PAGE_SIZE;
+    gather_end(&g);
+    return HX_OK;
+}
+
+static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 access,
+                                     bool maybe_present, const char **out_reason)
+{
+    struct region *r = space->last;
+    vaddr_t page = hx_align_down(address, HX_PAGE_SIZE);
+    if (!r || address < r->start || address >= r->end) {
+        r = region_at(&space->map, address);
+        space->last = r;
+    }
+    if (!r) {
+        *out_reason = address < SPACE_LOWEST ? "null pointer" : "nothing is mapped there";
+        return HX_ERR_FAULT;
+    }
+    if (r->backing == SPACE_GUARD) {
+        *out_reason = "guard page: a stack or a buffer overflowed";
+        return HX_ERR_FAULT;
+    }
+    if (access == ACCESS_WRITE && !(r->flags & SPACE_WRITE)) {
+        *out_reason = "the memory is read-only";
+        return HX_ERR_FAULT;
+    }
+    if (access == ACCESS_EXECUTE && !(r->flags & SPACE_EXEC)) {
+        *out_reason = "the memory is not executable";
+        return HX_ERR_FAULT;
+    }
+    struct hal_mapping m;
+    if (!maybe_present) {
+        enum hx_status status = page_add(space, r, page, access == ACCESS_WRITE, out_reason);
+        if (hx_likely(status != HX_ERR_EXISTS)) {
+            return status;
+        }
+    }
+    if (hal_mmu.query(&space->hal, page, &m) != HX_OK) {
+        return page_add(space, r, page, access == ACCESS_WRITE, out_reason);
+    }
+    if (access == ACCESS_WRITE && !(m.flags & MAP_WRITE)) {
+        return page_unshare(space, r, &m, out_reason);
+    }
+    hal_mmu.flush(page, HX_PAGE_SIZE); /* another thread was first; this CPU had the old entry */
+    return HX_OK;
+}
+
+bool space_fault(struct space *space, vaddr_t address, u32 access, bool present,
+                 const char **out_reason)
+{
+    if (address >= USER_SPACE_END) {
+        *out_reason = "the address is not user memory";
+        return false;
+    }
+    if (!space) {
+        *out_reason = "there is no user memory here";
+        return false;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = resolve_locked(space, address, access, present, out_reason);
+    mutex_release(&space->lock);
+    return status == HX_OK;
+}
+
+enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
+                           const char **out_reason)
+{
+    return space_fault(space, address, access, true, out_reason) ? HX_OK : HX_ERR_FAULT;
+}
+
+/* Copying */
+
+struct copying {
+    struct space *from, *to;
+    struct region_map *map; /* the copies of the regions, in `to` */
+    u32 at;
+    struct gather g; /* of `from`: its pages become read-only */
+    enum hx_status status;
+};
+
+/* Shares one private page of `from` with `to`. Objects' pages appear in `to` at the first touch. */
+static u32 share_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct copying *c = ctx;
+    struct frame *f = frame_at(m->pa);
+    if (c->status != HX_OK || (f->owner != c->from->owner && f->owner != FRAME_SHARED)) {
+        return UPDATE_KEEP;
+    }
+    while (c->map->list[c->at]->end <= m->va) {
+        c->at++;
+    }
+    if (c->to->resident >= c->to->limit) {
+        c->status = HX_ERR_LIMIT;
+        return UPDATE_KEEP;
+    }
+    u32 flags = m->flags & ~MAP_WRITE;
+    c->status = hal_mmu.map(&c->to->hal, m->va, m->pa, HX_PAGE_SIZE, flags);
+    if (c->status != HX_OK) {
+        return UPDATE_KEEP;
+    }
+    f->owner = FRAME_SHARED; /* with one reference already, from `from` */
+    frame_get(m->pa);
+    c->to->resident++;
+    c->g.low = m->va < c->g.low ? m->va : c->g.low;
+    c->g.high = m->va + m->size;
+    return flags;
+}
+
+/* Copies of the parts of regions that lie in the range. */
+static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t start, vaddr_t end)
+{
+    for (u32 i = region_find(&from->map, start);
+         i < from->map.count && from->map.list[i]->start < end; i++) {
+        /* One to add, and two for cutting what is added off its neighbours again. */
+        enum hx_status status = region_reserve(&to->map, 3);
+        if (status != HX_OK) {
+            return status;
+        }
+        struct region r = *from->map.list[i];
+        u64 skipped = r.start < start ? start - r.start : 0;
+        r.start += skipped;
+        r.end = hx_min_u64(r.end, end);
+        r.offset += skipped;
+        r.data = r.data && skipped < r.data_size ? r.data + skipped : NULL;
+        r.data_size = r.data ? r.data_size - skipped : 0;
+        if (r.object) {
+            memory_object_get(r.object);
+        }
+        region_add(&to->map, &r);
+    }
+    return HX_OK;
+}
+
+static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t start, vaddr_t end)
+{
+    if (!region_is_free(&to->map, start, end)) {
+        return HX_ERR_EXISTS;
+    }
+    if (region_is_free(&from->map, start, end)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    struct copying c = {.from = from, .to = to, .map = &to->map, .g = gather_begin(from)};
+    c.status = copy_regions(from, to, start, end);
+    if (c.status == HX_OK) {
+        c.at = region_find(&to->map, start);
+        HX_IGNORE(hal_mmu.update(&from->hal, start, end - start, share_leaf, &c),
+                  "user leaves are single pages: no large page reaches out of the range");
+        gather_end(&c.g);
+    }
+    if (c.status != HX_OK && !region_is_free(&to->map, start, end)) {
+        HX_IGNORE(unmap_locked(to, start, end), "what it needs has been reserved");
+    }
+    drop_tables(to, start, end);
+    to->last = NULL;
+    return c.status;
+}
+
+enum hx_status space_copy(struct space *from, struct space *to, vaddr_t address, u64 size)
+{
+    if (!range_is_valid(address, &size) || from == to) {
+        return HX_ERR_INVALID;
+    }
+    struct space *first = from < to ? from : to, *second = from < to ? to : from;
+    mutex_acquire(&first->lock);
+    mutex_acquire(&second->lock);
+    enum hx_status status = copy_locked(from, to, address, address + size);
+    mutex_release(&second->lock);
+    mutex_release(&first->lock);
+    return status;
+}
+
+/* Copies by the kernel. No lock: what is absent is filled in by the faults on the way. */
+
+enum hx_status user_copy_in(void *dst, vaddr_t user, size_t n)
+{
+    return hx_range_fits(user, n, USER_SPACE_END) && hal_user_copy_in(dst, user, n) == 0
+               ? HX_OK
+               : HX_ERR_FAULT;
+}
+
+enum hx_status user_copy_out(vaddr_t user, const void *src, size_t n)
+{
+    return hx_range_fits(user, n, USER_SPACE_END) && hal_user_copy_out(user, src, n) == 0
+               ? HX_OK
+               : HX_ERR_FAULT;
+}
