@@ -18,7 +18,6 @@
 #include <helix/bits.h>
 #include <helix/panic.h>
 #include <port/mmu.h>
-#include <port/platform.h>
 #include <port/sysreg.h>
 
 #define LEVELS        4
@@ -43,6 +42,7 @@ static struct {
     paddr_t kernel_root;
     u64 *window;  /* the entry that maps WINDOW_BASE */
     bool running; /* the kernel's own tables are active */
+    u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
 static u64 empty_root[ENTRIES] HX_ALIGNED(4096); /* TTBR0 when there is no user half */
@@ -194,6 +194,16 @@ static u64 *entry_find(const struct hal_space *space, vaddr_t va, u32 *out_level
     return entry;
 }
 
+/* The descriptor of the last-level table that va lies in; there is one. */
+static u64 *table_parent(const struct hal_space *space, vaddr_t va)
+{
+    u64 *entry = &space_root(space)[level_index(va, 0)];
+    for (u32 level = 1; level < LEVELS - 1; level++) {
+        entry = &entry_table(*entry)[level_index(va, level)];
+    }
+    return entry;
+}
+
 /* True when every page of the range is mapped, or (mapped false) none is. */
 static bool range_is(const struct hal_space *space, vaddr_t va, u64 size, bool mapped)
 {
@@ -271,6 +281,13 @@ static u64 chunk_size(vaddr_t va, u64 size, u32 level)
     return hx_min_u64(size, level_span(level) - (va & (level_span(level) - 1)));
 }
 
+/* An emptied table waits on the space's list until the caller has flushed. */
+static void table_retire(struct hal_space *space, u64 entry)
+{
+    *entry_table(entry) = space->freed;
+    space->freed = entry & PTE_ADDRESS;
+}
+
 /* `parent` is the descriptor of `table`, whose count follows (inv 1). */
 static enum hx_status range_map(u64 *parent, u64 *table, u32 level, vaddr_t va, paddr_t pa,
                                 u64 size, u64 attrs)
@@ -305,20 +322,20 @@ static enum hx_status range_map(u64 *parent, u64 *table, u32 level, vaddr_t va, 
     return HX_OK;
 }
 
-/* Empties what is mapped in the range, whose ends cut no large page, and frees emptied tables. */
-static void range_unmap(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size)
+/* Empties what is mapped in the range, whose ends cut no large page, and retires emptied tables. */
+static void range_unmap(struct hal_space *space, u64 *parent, u64 *table, u32 level, vaddr_t va,
+                        u64 size)
 {
     while (size > 0) {
         u64 *entry = &table[level_index(va, level)];
         u64 chunk = chunk_size(va, size, level);
         if (entry_is_table(*entry, level)) {
-            range_unmap(entry, entry_table(*entry), level + 1, va, chunk);
+            range_unmap(space, entry, entry_table(*entry), level + 1, va, chunk);
             if ((*entry & COUNT_MASK) == 0) {
-                paddr_t frame = *entry & PTE_ADDRESS;
+                u64 gone = *entry;
                 *entry = 0;
                 count_add(parent, (u64)-1);
-                mmu_flush(va, HX_PAGE_SIZE); /* cached walks through the table, before its reuse */
-                hal_event_table_free(frame);
+                table_retire(space, gone);
             }
         } else if (*entry != 0) {
             *entry = 0;
@@ -342,6 +359,47 @@ static void range_protect(u64 *table, u32 level, vaddr_t va, u64 size, u64 perms
         va += chunk;
         size -= chunk;
     }
+}
+
+/* One table's part of the range. Permissions alone change in place (inv 3). */
+static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *table, u32 level,
+                                   vaddr_t va, u64 size, hal_update_fn *fn, void *ctx)
+{
+    while (size > 0) {
+        u64 *entry = &table[level_index(va, level)];
+        u64 chunk = chunk_size(va, size, level);
+        if (entry_is_table(*entry, level)) {
+            enum hx_status status =
+                range_update(space, entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
+            if ((*entry & COUNT_MASK) == 0) {
+                u64 gone = *entry;
+                *entry = 0;
+                count_add(parent, (u64)-1);
+                table_retire(space, gone);
+            }
+            if (status != HX_OK) {
+                return status;
+            }
+        } else if (*entry != 0) {
+            if (chunk != level_span(level)) {
+                return HX_ERR_INVALID;
+            }
+            struct hal_mapping m = {.va = va,
+                                    .pa = *entry & PTE_ADDRESS,
+                                    .size = chunk,
+                                    .flags = flags_from_entry(*entry)};
+            u32 answer = fn(ctx, &m);
+            if (answer == UPDATE_REMOVE) {
+                *entry = 0;
+                count_add(parent, (u64)-1);
+            } else if (answer != UPDATE_KEEP) {
+                *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
+            }
+        }
+        va += chunk;
+        size -= chunk;
+    }
+    return HX_OK;
 }
 
 /* Gives `entry`, a large page at va, another descriptor for the same memory (inv 3). */
@@ -404,6 +462,20 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
+    if (size == HX_PAGE_SIZE) { /* what page faults do */
+        u32 level;
+        u64 *entry = entry_find(space, va, &level);
+        if (*entry != 0) {
+            return HX_ERR_EXISTS;
+        }
+        if (level == LEVELS - 1) {
+            u64 *parent = table_parent(space, va);
+            *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+            count_add(parent, 1);
+            publish();
+            return HX_OK;
+        }
+    }
     if (!range_is(space, va, size, false)) {
         return HX_ERR_EXISTS;
     }
@@ -411,62 +483,10 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
     enum hx_status status =
         range_map(&root_count, space_root(space), 0, va, pa, size, attrs_from_flags(flags));
     if (status != HX_OK) {
-        range_unmap(&root_count, space_root(space), 0, va, size);
+        range_unmap(space, &root_count, space_root(space), 0, va, size);
     }
     publish();
     return status;
-}
-
-static void range_sweep(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size, hal_walk_fn *fn,
-                        void *ctx)
-{
-    while (size > 0) {
-        u64 *entry = &table[level_index(va, level)];
-        u64 chunk = chunk_size(va, size, level);
-        struct hal_mapping gone = {.va = va};
-        if (entry_is_table(*entry, level)) {
-            range_sweep(entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
-            if ((*entry & COUNT_MASK) == 0) {
-                gone.pa = *entry & PTE_ADDRESS;
-                gone.flags = MAP_TABLE;
-            }
-        } else if (*entry != 0) {
-            gone.pa = *entry & PTE_ADDRESS;
-            gone.size = level_span(level);
-            gone.flags = flags_from_entry(*entry);
-        }
-        if (gone.pa != 0) {
-            *entry = 0;
-            count_add(parent, (u64)-1);
-            HX_IGNORE(fn(ctx, &gone), "a sweep goes to its end");
-        }
-        va += chunk;
-        size -= chunk;
-    }
-}
-
-static enum hx_status mmu_sweep(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
-                                void *ctx)
-{
-    if (space->root == 0 || !range_is_valid(space, va, size)) {
-        return HX_ERR_INVALID;
-    }
-    u64 root_count = 0;
-    range_sweep(&root_count, space_root(space), 0, va, size, fn, ctx);
-    publish();
-    return HX_OK;
-}
-
-static enum hx_status mmu_space_init(struct hal_space *space)
-{
-    return hal_event_table_alloc(&space->root);
-}
-
-/* Nothing is mapped, so every table below the root is gone already. */
-static void mmu_space_fini(struct hal_space *space)
-{
-    hal_event_table_free(space->root);
-    space->root = 0;
 }
 
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
@@ -480,7 +500,7 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
     enum hx_status status = borders_make(space, va, size);
     if (status == HX_OK) {
         u64 root_count = 0;
-        range_unmap(&root_count, space_root(space), 0, va, size);
+        range_unmap(space, &root_count, space_root(space), 0, va, size);
         publish();
     }
     return status;
@@ -500,6 +520,80 @@ static enum hx_status mmu_protect(struct hal_space *space, vaddr_t va, u64 size,
         publish();
     }
     return status;
+}
+
+static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    if (!range_is_valid(space, va, HX_PAGE_SIZE) || !flags_are_valid(space, flags) ||
+        !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, HX_PAGE_SIZE, mmu_phys_limit())) {
+        return HX_ERR_INVALID;
+    }
+    u32 level;
+    u64 *entry = entry_find(space, va, &level);
+    if (level != LEVELS - 1 || *entry == 0) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *entry = 0; /* inv 3: a fault in between waits for the caller's lock */
+    mmu_flush(va, HX_PAGE_SIZE);
+    *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+    publish();
+    return HX_OK;
+}
+
+static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
+                                 void *ctx)
+{
+    if (!range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    u64 root_count = 0;
+    enum hx_status status =
+        range_update(space, &root_count, space_root(space), 0, va, size, fn, ctx);
+    publish();
+    return status;
+}
+
+/* Address space identifiers: 1 to 255, of a space each while there are any. The other spaces share
+ * identifier 0, whose translations die with every switch. */
+#define ASIDS      256
+#define ASID_SHIFT 48
+
+static u32 asid_alloc(void)
+{
+    for (u32 i = 0; i < ASIDS / 64; i++) {
+        u64 used = __atomic_load_n(&mmu.asids[i], __ATOMIC_RELAXED) | (i == 0);
+        while (~used != 0) {
+            u32 bit = (u32)__builtin_ctzll(~used);
+            u64 before = __atomic_fetch_or(&mmu.asids[i], 1ull << bit, __ATOMIC_ACQUIRE);
+            if ((before >> bit & 1) == 0) {
+                return i * 64 + bit;
+            }
+            used = before | (i == 0);
+        }
+    }
+    return 0;
+}
+
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    paddr_t root;
+    enum hx_status status = hal_event_table_alloc(&root);
+    if (status == HX_OK) {
+        *space = (struct hal_space){.root = root, .port[0] = asid_alloc()};
+    }
+    return status;
+}
+
+static void mmu_space_fini(struct hal_space *space)
+{
+    u64 asid = space->port[0];
+    if (asid != 0) {
+        __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
+                         : "memory");
+        __atomic_fetch_and(&mmu.asids[asid / 64], ~(1ull << asid % 64), __ATOMIC_RELEASE);
+    }
+    hal_event_table_free(space->root);
+    space->root = 0;
 }
 
 static enum hx_status mmu_init(void)
@@ -527,22 +621,14 @@ static void mmu_activate(struct hal_space *space)
                            image_phys(port_ttbr1_replace_code));
         mmu.running = true;
     }
-    /* One address space identifier serves all: what it caches dies with the switch. Kernel pages
-     * are global and stay. */
+    u64 asid = space->root != 0 ? space->port[0] : 0;
     u64 state = hal_irq_save();
-    sysreg_write(ttbr0_el1, user);
-    __asm__ volatile("isb\n\ttlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
+    sysreg_write(ttbr0_el1, user | asid << ASID_SHIFT);
+    sysreg_isb();
+    if (asid == 0 && space->root != 0) { /* kernel pages are global and stay */
+        __asm__ volatile("tlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
+    }
     hal_irq_restore(state);
-}
-
-paddr_t port_mmu_root(void)
-{
-    return mmu.kernel_root;
-}
-
-paddr_t port_image_phys(const void *p)
-{
-    return image_phys(p);
 }
 
 const struct hal_mmu_ops hal_mmu = {
@@ -552,11 +638,12 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
-    .activate = mmu_activate,
+    .replace = mmu_replace,
+    .update = mmu_update,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
-    .sweep = mmu_sweep,
+    .flush_is_global = true,
+    .activate = mmu_activate,
     .flush = mmu_flush,
-    .flush_broadcasts = true,
     .phys_limit = mmu_phys_limit,
 };

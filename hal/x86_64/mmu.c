@@ -9,13 +9,16 @@
  *            them by value of the top-level entry.
  *            (3) an operation that fails has changed no translation: ranges are checked first, the
  *            two ends split next, and what a failed map had entered is taken out again.
+ *            (4) every space's top level holds the kernel's entries by value. They are complete
+ *            before the first is made, a table for the first 512 GiB of each region included, and
+ *            never change afterwards; copying lazily on a fault would put that fault on every path
+ *            of the kernel, exception entry and stack switch included.
  * Spec:      Intel SDM vol. 3, 4.5 (4-level paging), 4.9.2 (PAT), 4.10.4 (invalidation).
  */
 #include <port/pc.h>
 
 #include <hal/mmu.h>
 #include <helix/bits.h>
-#include <helix/panic.h>
 #include <port/x86.h>
 
 #define ENTRY_PRESENT  (1ull << 0)
@@ -41,6 +44,7 @@
 
 struct hal_space hal_kernel_space;
 static paddr_t kernel_root;
+static bool kernel_top_shared; /* user spaces have copies of the kernel's top-level entries */
 
 static u64 *table_at(u64 entry)
 {
@@ -107,17 +111,23 @@ static void count_add(struct path *path, u32 level)
     }
 }
 
-static void count_sub(struct path *path, u32 level)
+/* An emptied table waits on the space's list until the caller has flushed. */
+static void table_retire(struct hal_space *space, u64 entry)
+{
+    *table_at(entry) = space->freed;
+    space->freed = entry & ENTRY_ADDRESS;
+}
+
+static void count_sub(struct hal_space *space, struct path *path, u32 level)
 {
     for (; level < TOP; level++) {
-        u64 *parent = path->entry[level + 1];
-        *parent -= COUNT_ONE;
-        if ((*parent & COUNT_MASK) != 0 || (level + 1 == TOP)) { /* inv 2 */
+        u64 *parent = path->entry[level + 1], entry = *parent - COUNT_ONE;
+        *parent = entry;
+        if ((entry & COUNT_MASK) != 0 || (level + 1 == TOP && !space->root)) { /* inv 2 */
             return;
         }
-        paddr_t frame = *parent & ENTRY_ADDRESS;
         *parent = 0;
-        hal_event_table_free(frame);
+        table_retire(space, entry);
     }
 }
 
@@ -137,6 +147,9 @@ static enum hx_status descend(struct path *path, vaddr_t va, u32 target, bool us
         u64 *entry = path->entry[path->level];
         if (!(*entry & ENTRY_PRESENT)) {
             paddr_t frame;
+            if (path->level == TOP && kernel_top_shared && va >= DIRECT_MAP_BASE) {
+                return HX_ERR_NO_SPACE; /* inv 4 */
+            }
             enum hx_status status = hal_event_table_alloc(&frame);
             if (status != HX_OK) {
                 return status;
@@ -219,8 +232,24 @@ static void clear_range(struct hal_space *space, vaddr_t va, u64 size)
         struct path path;
         path_find(space, va + done, &path);
         *path.entry[path.level] = 0;
-        count_sub(&path, path.level);
+        count_sub(space, &path, path.level);
         done += LEVEL_SIZE(path.level);
+    }
+}
+
+/* Takes out the tables without entries that a descent which failed has left on its path. */
+static void empty_tables_drop(struct hal_space *space, struct path *path)
+{
+    for (u32 level = path->level; level < TOP; level++) {
+        u64 *parent = path->entry[level + 1], entry = *parent;
+        if ((entry & COUNT_MASK) != 0 || (level + 1 == TOP && !space->root)) {
+            return;
+        }
+        *parent = 0;
+        table_retire(space, entry);
+        if (level + 2 <= TOP) {
+            *path->entry[level + 2] -= COUNT_ONE;
+        }
     }
 }
 
@@ -243,6 +272,17 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         (flags & (MAP_DEVICE | MAP_COMBINE)) == (MAP_DEVICE | MAP_COMBINE)) {
         return HX_ERR_INVALID;
     }
+    u64 leaf = entry_from_flags(flags);
+    struct path first;
+    path_find(space, va, &first);
+    if (size == HX_PAGE_SIZE && first.level == 0) { /* what page faults do */
+        if (*first.entry[0] & ENTRY_PRESENT) {
+            return HX_ERR_EXISTS;
+        }
+        *first.entry[0] = pa | leaf;
+        count_add(&first, 0);
+        return HX_OK;
+    }
     for (u64 done = 0; done < size;) { /* inv 3 */
         struct path path;
         path_find(space, va + done, &path);
@@ -252,13 +292,13 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         u64 hole = LEVEL_SIZE(path.level);
         done += hole - ((va + done) & (hole - 1));
     }
-    u64 leaf = entry_from_flags(flags);
     for (u64 done = 0; done < size;) {
         u32 level = best_level(va + done, pa + done, size - done);
         struct path path;
         path_find(space, va + done, &path);
         enum hx_status status = descend(&path, va + done, level, flags & MAP_USER);
         if (status != HX_OK) {
+            empty_tables_drop(space, &path);
             clear_range(space, va, done);
             return status;
         }
@@ -355,105 +395,127 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
                : walk_table(root_of(space), TOP, CANONICAL_TOP, ENTRIES / 2, ENTRIES, fn, ctx);
 }
 
-static enum hx_status mmu_init(void)
+/* One table's part of the range; `parent` is the entry that points to it, NULL for the top. */
+static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
+                                   vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
-    static const vaddr_t regions[] = {DEVICE_BASE, STACKS_BASE, HEAP_BASE, PERCPU_BASE};
-    enum hx_status status = hal_event_table_alloc(&kernel_root);
-    /* User spaces copy the top level, so each region's entry is there from the start. The direct
-     * map and the image are mapped before there is any process. */
-    for (u32 i = 0; status == HX_OK && i < HX_ARRAY_SIZE(regions); i++) {
-        paddr_t frame;
-        status = hal_event_table_alloc(&frame);
-        if (status == HX_OK) {
-            *slot(hal_phys_to_virt(kernel_root), regions[i], TOP) =
-                frame | ENTRY_PRESENT | ENTRY_WRITE;
+    const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
+    enum hx_status status = HX_OK;
+    u64 span = LEVEL_SIZE(level);
+    for (u64 *entry = slot(table, va, level); status == HX_OK; entry++) {
+        vaddr_t entry_va = va & ~(span - 1);
+        vaddr_t entry_last = entry_va + (span - 1);
+        if ((*entry & ENTRY_PRESENT) && !is_leaf(*entry, level)) {
+            status = update_table(space, entry, table_at(*entry), level - 1, va,
+                                  hx_min_u64(last, entry_last), fn, ctx);
+            if (*entry == 0 && parent) {
+                *parent -= COUNT_ONE;
+            }
+        } else if (*entry & ENTRY_PRESENT) {
+            struct hal_mapping mapping;
+            if (va != entry_va || last < entry_last) {
+                return HX_ERR_INVALID;
+            }
+            describe(*entry, level, va, &mapping);
+            u32 answer = fn(ctx, &mapping);
+            if (answer == UPDATE_REMOVE) {
+                *entry = 0;
+                *parent -= COUNT_ONE;
+            } else if (answer != UPDATE_KEEP) {
+                *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
+            }
         }
+        if (entry_last >= last) {
+            break;
+        }
+        va = entry_last + 1;
+    }
+    if (parent && (*parent & COUNT_MASK) == 0 && (level + 1 < TOP || space->root)) { /* inv 2 */
+        u64 gone = *parent;
+        *parent = 0;
+        table_retire(space, gone);
     }
     return status;
+}
+
+static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    struct path path;
+    if (!range_is_valid(space, va, HX_PAGE_SIZE) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
+        pa >= cpu_phys_limit() || (flags & ~MAP_FLAGS_ALL) ||
+        (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC)) {
+        return HX_ERR_INVALID;
+    }
+    path_find(space, va, &path);
+    if (path.level != 0 || !(*path.entry[0] & ENTRY_PRESENT)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *path.entry[0] = pa | entry_from_flags(flags);
+    return HX_OK;
+}
+
+static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
+                                 void *ctx)
+{
+    if (!range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    return update_table(space, NULL, root_of(space), TOP, va, va + (size - 1), fn, ctx);
+}
+
+/* Completes the kernel's part of the top level; inv 4. */
+static enum hx_status kernel_top_share(void)
+{
+    static const vaddr_t regions[] = {DEVICE_BASE,       STACKS_BASE,       HEAP_BASE,
+                                      KASAN_SHADOW_BASE, PERCPU_BASE,       KERNEL_IMAGE_BASE,
+                                      MODULE_BASE,       MODULE_BASE + MODULE_SIZE - HX_PAGE_SIZE};
+    for (u32 i = 0; i < HX_ARRAY_SIZE(regions); i++) {
+        struct path path;
+        path_find(&hal_kernel_space, regions[i], &path);
+        if (path.level == TOP) {
+            enum hx_status status = descend(&path, regions[i], TOP - 1, false);
+            if (status != HX_OK) {
+                return status;
+            }
+        }
+    }
+    kernel_top_shared = true;
+    return HX_OK;
+}
+
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    enum hx_status status = kernel_top_shared ? HX_OK : kernel_top_share();
+    paddr_t root;
+    if (status == HX_OK) {
+        status = hal_event_table_alloc(&root);
+    }
+    if (status != HX_OK) {
+        return status;
+    }
+    u64 *to = hal_phys_to_virt(root);
+    const u64 *from = hal_phys_to_virt(kernel_root);
+    for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
+        to[i] = from[i];
+    }
+    *space = (struct hal_space){.root = root};
+    return HX_OK;
+}
+
+static void mmu_space_fini(struct hal_space *space)
+{
+    hal_event_table_free(space->root);
+    space->root = 0;
+}
+
+static enum hx_status mmu_init(void)
+{
+    return hal_event_table_alloc(&kernel_root);
 }
 
 static void mmu_activate(struct hal_space *space)
 {
     cr3_write(space->root ? space->root : kernel_root);
-}
-
-/* user halves */
-
-static void sweep_table(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size, hal_walk_fn *fn,
-                        void *ctx)
-{
-    vaddr_t last = va + size - 1;
-    u32 end = (u32)(last >> LEVEL_SHIFT(level) & (ENTRIES - 1));
-    for (u32 i = (u32)(va >> LEVEL_SHIFT(level) & (ENTRIES - 1)); i <= end; i++) {
-        u64 *entry = &table[i];
-        vaddr_t start = (va & ~(LEVEL_SIZE(level) - 1));
-        vaddr_t next = start + LEVEL_SIZE(level);
-        u64 chunk = next - 1 < last ? next - va : last - va + 1;
-        struct hal_mapping gone = {.va = va};
-        bool removed = false;
-        if (!(*entry & ENTRY_PRESENT)) {
-            /* a hole as large as the entry */
-        } else if (level == 0) {
-            describe(*entry, level, va, &gone);
-            removed = true;
-        } else {
-            sweep_table(entry, table_at(*entry), level - 1, va, chunk, fn, ctx);
-            if ((*entry & COUNT_MASK) == 0 && level != TOP) {
-                gone.pa = *entry & ENTRY_ADDRESS;
-                gone.flags = MAP_TABLE;
-                removed = true;
-            }
-        }
-        if (removed) {
-            *entry = 0;
-            *parent -= COUNT_ONE;
-            HX_IGNORE(fn(ctx, &gone), "a sweep goes to its end");
-        }
-        va += chunk;
-    }
-}
-
-static enum hx_status mmu_sweep(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
-                                void *ctx)
-{
-    u64 root_entry = 0; /* the root has no entry that counts */
-    if (!space->root || !range_is_valid(space, va, size)) {
-        return HX_ERR_INVALID;
-    }
-    sweep_table(&root_entry, root_of(space), TOP, va, size, fn, ctx);
-    return HX_OK;
-}
-
-/* The kernel's half of a root is a copy: all its entries exist before the first process. */
-static enum hx_status mmu_space_init(struct hal_space *space)
-{
-    enum hx_status status = hal_event_table_alloc(&space->root);
-    if (status == HX_OK) {
-        u64 *root = root_of(space);
-        const u64 *kernel = hal_phys_to_virt(kernel_root);
-        for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
-            root[i] = kernel[i];
-        }
-    }
-    return status;
-}
-
-static void mmu_space_fini(struct hal_space *space)
-{
-    u64 *root = root_of(space);
-    for (u32 i = 0; i < ENTRIES / 2; i++) {
-        if (root[i] & ENTRY_PRESENT) {
-            HX_ASSERT((root[i] & COUNT_MASK) == 0);
-            hal_event_table_free(root[i] & ENTRY_ADDRESS);
-        }
-    }
-    hal_event_table_free(space->root);
-    space->root = 0;
-}
-
-paddr_t mmu_kernel_root(void)
-{
-    return kernel_root;
 }
 
 /* One INVLPG a page up to this many; then everything but the global pages, then those too. */
@@ -463,7 +525,7 @@ static void mmu_flush(vaddr_t va, u64 size)
 {
     if (size > FLUSH_PAGES_MAX * HX_PAGE_SIZE) {
         u64 cr4 = cr4_read();
-        if (cr4 & CR4_PGE) {
+        if ((cr4 & CR4_PGE) && va >= USER_SPACE_END) {
             cr4_write(cr4 & ~CR4_PGE);
             cr4_write(cr4);
         } else {
@@ -483,9 +545,10 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .replace = mmu_replace,
+    .update = mmu_update,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
-    .sweep = mmu_sweep,
     .activate = mmu_activate,
     .flush = mmu_flush,
     .phys_limit = cpu_phys_limit,

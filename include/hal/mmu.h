@@ -12,7 +12,9 @@
  *   protect   no         any   with table frames        INVALID NOT_FOUND NO_MEMORY (split)
  *   query     no         any   yes                      NOT_FOUND
  *   walk      no         any   yes                      what the visitor returned
- *   sweep     no         any   with table frames        what the visitor returned
+ *   replace   no         any   with table frames        INVALID NOT_FOUND
+ *   update    no         any   with table frames        INVALID
+ *   space_*   no         any   with table frames        NO_MEMORY
  *   activate  no         any   yes                      -
  *   flush     no         any   yes                      -
  */
@@ -37,6 +39,11 @@
 struct hal_space {
     paddr_t root; /* top-level table of the user half; 0 in the kernel's own space */
     u64 port[3];  /* the port's, e.g. an ASID */
+    /* Tables that unmap and update emptied, and that a failed map had begun: linked by their first
+     * word, all other words 0; 0 ends the list. A CPU may still walk through them until the range
+     * has been flushed everywhere, so the caller frees them after that. The link's bit 0 is clear:
+     * to a walk it is an absent entry. */
+    paddr_t freed;
 };
 
 struct hal_mapping {
@@ -46,11 +53,13 @@ struct hal_mapping {
     u32 flags;
 };
 
-/* What sweep() hands over beside mappings: size 0, the emptied page table's frame in pa. */
-#define MAP_TABLE (1u << 31)
-
 /* Return: HX_OK to go on; anything else ends the walk and is returned from it. */
 typedef enum hx_status hal_walk_fn(void *ctx, const struct hal_mapping *mapping);
+
+/* Return: what becomes of the mapping: permission flags as for protect, or one of these. */
+typedef u32 hal_update_fn(void *ctx, const struct hal_mapping *mapping);
+#define UPDATE_KEEP   0xffffffffu
+#define UPDATE_REMOVE 0xfffffffeu
 
 struct hal_mmu_ops {
     /* All mandatory. */
@@ -60,8 +69,8 @@ struct hal_mmu_ops {
     /* va, pa, size: page-aligned, size > 0, not wrapping, va in the half that the space has.
      * Nothing is mapped when it fails. EXISTS: part of the range is mapped already. */
     enum hx_status (*map)(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags);
-    /* The whole range must be mapped (NOT_FOUND, nothing done). Frees emptied tables. The caller
-     * flushes. */
+    /* The whole range must be mapped (NOT_FOUND, nothing done). Emptied tables go to space->freed.
+     * The caller flushes. */
     enum hx_status (*unmap)(struct hal_space *space, vaddr_t va, u64 size);
     /* Changes permissions, keeping physical addresses. Memory-type bits are kept too. */
     enum hx_status (*protect)(struct hal_space *space, vaddr_t va, u64 size, u32 flags);
@@ -69,22 +78,25 @@ struct hal_mmu_ops {
     enum hx_status (*query)(struct hal_space *space, vaddr_t va, struct hal_mapping *out);
     /* Visits every mapping in ascending order, one page-table leaf a call. */
     enum hx_status (*walk)(struct hal_space *space, hal_walk_fn *fn, void *ctx);
-    /* An empty user half. Return: HX_OK, HX_ERR_NO_MEMORY. */
+    /* Gives the single page at va another frame and permissions. The caller flushes. NOT_FOUND: no
+     * page, or a large one. */
+    enum hx_status (*replace)(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags);
+    /* Asks fn about every mapping in the range, in ascending order, holes being skipped, and does
+     * what it answers. Emptied tables go to space->freed. The caller flushes. INVALID, and nothing
+     * from there on done: a large page reaches out of the range. */
+    enum hx_status (*update)(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
+                             void *ctx);
+    /* Makes an empty user address space that shares the kernel's half. From the first one on the
+     * kernel's half may not need another entry in its top level: map answers NO_SPACE. */
     enum hx_status (*space_init)(struct hal_space *space);
-    /* Frees the tables of a user half in which nothing is mapped and which is current nowhere. */
+    /* Frees what is left of an empty one: nothing is mapped in it, and no CPU has it active. */
     void (*space_fini)(struct hal_space *space);
-    /* Removes whatever is mapped in the range, holes and all, and hands each mapping to fn, after
-     * it is gone from the tables but not yet from TLBs; and each table that this emptied, flags
-     * MAP_TABLE, for hal_event_table_free() once TLBs have been flushed. User spaces, where every
-     * mapping is one page. fn returns HX_OK. */
-    enum hx_status (*sweep)(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
-                            void *ctx);
     /* Makes the space current on this CPU. The kernel's own space has no user half. */
     void (*activate)(struct hal_space *space);
-    /* Forgets cached translations of the range on this CPU; on all CPUs if the hardware does that,
-     * which `flush_broadcasts` says. */
+    /* Forgets cached translations of the range, on this CPU or, where flush_is_global, on all: in
+     * whatever space is active, or with ASIDs in all of them. */
     void (*flush)(vaddr_t va, u64 size);
-    bool flush_broadcasts;
+    bool flush_is_global; /* absent: other CPUs have to be asked one by one */
     /* One past the largest physical address the CPU can form. Legal before init. */
     u64 (*phys_limit)(void);
 };

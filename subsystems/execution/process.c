@@ -29,6 +29,7 @@
 #include <userspace/archive.h>
 #include <userspace/elf.h>
 
+#define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
 #define STACK_TOP (USER_SPACE_END - HX_MIB(1)) /* of the first thread; below it a guard */
 
 static struct {
@@ -251,10 +252,16 @@ static enum hx_status load_segments(struct space *space, const struct archive_fi
 {
     for (u32 i = 0; i < plan->count; i++) {
         const struct elf_segment *s = &plan->segments[i];
-        u32 flags = (s->write ? SPACE_WRITE : 0) | (s->execute ? SPACE_EXECUTE : 0);
-        enum hx_status status =
-            space_map_image(space, s->base, s->size, flags, (const u8 *)file->data + s->file_offset,
-                            s->file_size, s->head);
+        struct space_request request = {
+            .address = s->base,
+            .size = s->size,
+            .flags = (s->write ? SPACE_WRITE : 0) | (s->execute ? SPACE_EXEC : 0),
+            .backing = SPACE_DATA,
+            .data = (const u8 *)file->data + s->file_offset,
+            .data_size = s->file_size,
+        };
+        vaddr_t at;
+        enum hx_status status = space_map(space, &request, &at);
         if (status != HX_OK) {
             return status;
         }
@@ -262,33 +269,37 @@ static enum hx_status load_segments(struct space *space, const struct archive_fi
     return HX_OK;
 }
 
-/* The first thread's stack with the argument strings at its top, as <abi/types.h> says. */
+/* The first thread's stack below its guard, and above it the argument strings, as <abi/types.h>
+ * says. The kernel's copy of the strings is what their pages are made of; it lives as long. */
 static enum hx_status make_stack(struct process *process, const char *args, size_t args_size,
                                  struct thread_start *start)
 {
     vaddr_t at, bottom = STACK_TOP - HX_STACK_SIZE;
-    u64 args_pages = hx_align_up(args_size ? args_size : 1, HX_PAGE_SIZE);
-    enum hx_status status =
-        space_map(process->space, bottom, HX_STACK_SIZE, SPACE_WRITE | SPACE_FIXED, &at);
-    if (status == HX_OK) {
-        status = space_map(process->space, bottom - HX_PAGE_SIZE, HX_PAGE_SIZE,
-                           SPACE_GUARD | SPACE_FIXED, &at);
+    process->args = kmalloc(args_size ? args_size : 1);
+    if (!process->args) {
+        return HX_ERR_NO_MEMORY;
     }
-    if (status == HX_OK) {
-        /* The kernel's copy of the strings is the image of the pages above the stack; it lives as
-         * long as the process. */
-        process->args = kmalloc(args_size ? args_size : 1);
-        if (!process->args) {
-            return HX_ERR_NO_MEMORY;
+    memcpy(process->args, args, args_size);
+    const struct space_request requests[] = {
+        {.address = bottom - HX_PAGE_SIZE, .size = HX_PAGE_SIZE, .backing = SPACE_GUARD},
+        {.address = bottom, .size = HX_STACK_SIZE, .flags = SPACE_WRITE},
+        {.address = STACK_TOP,
+         .size = args_size ? args_size : 1,
+         .flags = SPACE_WRITE,
+         .backing = SPACE_DATA,
+         .data = process->args,
+         .data_size = args_size},
+    };
+    for (u32 i = 0; i < HX_ARRAY_SIZE(requests); i++) {
+        enum hx_status status = space_map(process->space, &requests[i], &at);
+        if (status != HX_OK) {
+            return status;
         }
-        memcpy(process->args, args, args_size);
-        status = space_map_image(process->space, STACK_TOP, args_pages, SPACE_WRITE, process->args,
-                                 args_size, 0);
     }
     start->stack = STACK_TOP;
     start->arg0 = STACK_TOP;
     start->arg1 = args_size;
-    return status;
+    return HX_OK;
 }
 
 static enum hx_status process_load(struct process *process, const struct archive_file *file,
@@ -340,7 +351,7 @@ enum hx_status process_spawn(const char *name, const char *args, size_t args_siz
     list_init(&process->sibling);
     HX_IGNORE(str_copy(process->name, last_component(name), sizeof(process->name)),
               "a cut name is a name");
-    status = space_create(&process->space);
+    status = space_create(PROCESS_PAGES_MAX, &process->space);
     if (status != HX_OK) {
         goto out_put;
     }
@@ -604,12 +615,23 @@ s64 sys_random_read(u64 buffer_at, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
 s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 {
     (void)a3, (void)a4, (void)a5;
-    u32 space_flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
-                      (flags & HX_MAP_EXECUTE ? SPACE_EXECUTE : 0) |
-                      (flags & HX_MAP_FIXED ? SPACE_FIXED : 0) |
-                      (flags & HX_MAP_GUARD ? SPACE_GUARD : 0);
+    struct space_request request = {
+        .address = address,
+        .size = size,
+        .flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
+                 (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
+        .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
+    };
+    bool fixed = flags & HX_MAP_FIXED;
+    if (size > USER_SPACE_END || (fixed && (address == 0 || (size & HX_PAGE_MASK)))) {
+        return HX_ERR_INVALID;
+    }
     vaddr_t at;
-    enum hx_status status = space_map(process_current()->space, address, size, space_flags, &at);
+    enum hx_status status = space_map(process_current()->space, &request, &at);
+    if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
+        request.address = 0; /* the wish cannot be granted */
+        status = space_map(process_current()->space, &request, &at);
+    }
     return status == HX_OK ? (s64)at : (s64)status;
 }
 
@@ -624,7 +646,7 @@ s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
     (void)a3, (void)a4, (void)a5;
     return space_protect(process_current()->space, address, size,
                          (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
-                             (flags & HX_MAP_EXECUTE ? SPACE_EXECUTE : 0));
+                             (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));
 }
 
 /* shell */

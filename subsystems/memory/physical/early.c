@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Early frames.
  * Owns:      the pool in .bss and, once given, one run of RAM.     Callers: memory_init, page
- * tables. Context:   early, one CPU. Invariant: (1) a frame is handed out once and never returned:
- * the frame allocator that takes over leaves [run_base, run_base + run_used) and the pool alone.
+ *            tables, the frame table.       Context: early, one CPU.
+ * Invariant: (1) a frame is handed out once and never returned: the frame allocator that takes over
+ *            leaves the pool and what was taken of the run alone.
  */
 #include <hal/mmu.h>
+#include <helix/bits.h>
 #include <helix/string.h>
 #include <memory/early.h>
 
@@ -37,11 +39,21 @@ void early_frame_add_run(paddr_t base, u64 size)
     early.run_size = size;
 }
 
+enum hx_status early_run_take(u64 size, u64 align, u64 remainder, paddr_t *out_base)
+{
+    u64 at = early.run_base + early.run_used;
+    u64 skip = (remainder - at) & (align - 1);
+    if (!hx_range_fits(early.run_used + skip, size, early.run_size)) {
+        return HX_ERR_NO_MEMORY;
+    }
+    *out_base = at + skip;
+    early.run_used += skip + size;
+    return HX_OK;
+}
+
 enum hx_status early_frame_alloc(paddr_t *out_frame)
 {
-    if (early.run_size - early.run_used >= HX_PAGE_SIZE) {
-        *out_frame = early.run_base + early.run_used;
-        early.run_used += HX_PAGE_SIZE;
+    if (early_run_take(HX_PAGE_SIZE, HX_PAGE_SIZE, 0, out_frame) == HX_OK) {
         memset(hal_phys_to_virt(*out_frame), 0, HX_PAGE_SIZE);
         return HX_OK;
     }
@@ -52,9 +64,10 @@ enum hx_status early_frame_alloc(paddr_t *out_frame)
     return HX_ERR_NO_MEMORY;
 }
 
-void early_usage_read(struct early_usage *out)
+void early_close(paddr_t *out_base, u64 *out_used)
 {
-    *out = (struct early_usage){.run_base = early.run_base,
-                                .run_used = early.run_used,
-                                .pool_used = (u64)early.pool_next * HX_PAGE_SIZE};
+    *out_base = early.run_base;
+    *out_used = early.run_used;
+    early.run_size = early.run_used;
+    early.pool_next = POOL_FRAMES;
 }

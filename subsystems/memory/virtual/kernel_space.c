@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's own address space.
- * Owns:      every mapping in the kernel's half.    Callers: kernel_main; drivers by device maps.
- * Context:   early, one CPU, for what is here.
+ * Owns:      every mapping in the kernel's half.    Callers: kernel_main; drivers by device maps;
+ *            kernel stacks.     Context: early what kernel_main calls; thread the rest.
+ * Locks:     space.lock (LOCK_RANK_SPACE), interrupts masked: the tables once memory_init() is done.
  * Order:     the loader's map reaches the image only (the rest differs by machine). So the image
  *            and one run of RAM are mapped with tables from the image's own pool; with that map
  *            active, tables come from the run, and the rest of RAM is mapped.
@@ -9,16 +10,19 @@
  *            the image's code and constants are read-only in the direct map too; wx_check() walks
  *            the tables and says so.  (2) the null page and the guard pages are not mapped.
  */
+#include <core/cpu.h>
 #include <core/init.h>
-#include <core/shell.h>
+#include <core/spinlock.h>
 #include <hal/mmu.h>
 #include <helix/bits.h>
 #include <helix/log.h>
 #include <helix/string.h>
 #include <memory/early.h>
+#include <memory/frame_alloc.h>
 #include <memory/kernel_space.h>
 
 #define FIRST_RUN_SIZE  HX_MIB(4) /* enough for the tables of a terabyte in 2 MiB pages */
+#define TABLE_SHARE     192       /* one part of RAM more, for the frame table and its index */
 #define DEVICE_MAPS_MAX 64
 #define EXEC_RANGES_MAX 16
 
@@ -40,16 +44,20 @@ static struct {
     } devices[DEVICE_MAPS_MAX];
     u32 device_count;
     vaddr_t device_next;
-} space = {.device_next = DEVICE_BASE};
+    struct spinlock lock; /* page tables, devices */
+} space = {.device_next = DEVICE_BASE, .lock = SPINLOCK_INIT("kernel space", LOCK_RANK_SPACE)};
 
 enum hx_status hal_event_table_alloc(paddr_t *out_frame)
 {
-    return early_frame_alloc(out_frame);
+    return frame_allocator() ? frame_alloc(FRAME_ZERO, FRAME_PAGE_TABLE, out_frame)
+                             : early_frame_alloc(out_frame);
 }
 
 void hal_event_table_free(paddr_t frame)
 {
-    (void)frame; /* inv 1 of early.c: early frames are not returned */
+    if (frame_allocator() && frame_at(frame)->owner == FRAME_PAGE_TABLE) {
+        frame_free(frame); /* early ones are not returned: inv 1 of early.c */
+    }
 }
 
 static paddr_t image_phys(const char *p)
@@ -120,20 +128,23 @@ static enum hx_status map_image_alias(void)
     return status;
 }
 
-/* The run: the last FIRST_RUN_SIZE of the largest region of RAM below 4 GiB that holds it, or all
- * of a smaller one. Low memory is left for devices that can reach nothing else. */
+/* The run: the last part of the largest region of RAM, or all of a small one. Low memory is left for
+ * devices that can reach nothing else. */
 static struct boot_region choose_run(void)
 {
     struct boot_region best = {0};
+    u64 wanted = FIRST_RUN_SIZE;
     for (u32 i = 0; i < space.boot->region_count; i++) {
         const struct boot_region *r = &space.boot->regions[i];
+        wanted += r->kind != BOOT_REGION_RESERVED ? r->size / TABLE_SHARE : 0;
         if (r->kind == BOOT_REGION_RAM && r->size > best.size) {
             best = *r;
         }
     }
-    if (best.size > FIRST_RUN_SIZE) {
-        best.base += best.size - FIRST_RUN_SIZE;
-        best.size = FIRST_RUN_SIZE;
+    wanted = hx_align_up(wanted, HX_MIB(2));
+    if (best.size > wanted) {
+        best.base += best.size - wanted;
+        best.size = wanted;
     }
     return best;
 }
@@ -263,13 +274,28 @@ enum hx_status memory_init(const struct boot_info *info)
     return status;
 }
 
+/* A first user space, made and dropped, completes what all of them share of the kernel's half. */
+static enum hx_status complete_kernel_half(void)
+{
+    struct hal_space first;
+    enum hx_status status = hal_mmu.space_init(&first);
+    if (status == HX_OK) {
+        hal_mmu.space_fini(&first);
+    }
+    return status;
+}
+
 enum hx_status memory_seal(void)
 {
+    enum hx_status status = complete_kernel_half();
+    if (status != HX_OK) {
+        return status;
+    }
     u64 size = (u64)(__ro_after_init_end - __ro_after_init_start);
     if (size == 0) {
         return HX_OK;
     }
-    enum hx_status status =
+    status =
         hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
     if (status == HX_OK) {
         hal_mmu.flush((vaddr_t)__ro_after_init_start, size);
@@ -288,18 +314,13 @@ static bool overlaps_ram(paddr_t base, paddr_t end)
     return false;
 }
 
-enum hx_status hal_event_device_map(paddr_t pa, u64 size, u32 flags, vaddr_t *out_va)
+/* Both ends are whole pages. */
+static enum hx_status device_map_locked(paddr_t page, paddr_t end, u32 flags, vaddr_t *out_va)
 {
-    u64 end, page = hx_align_down(pa, HX_PAGE_SIZE);
-    if (size == 0 || !hx_add_checked(pa, size, &end) ||
-        !hx_align_up_checked(end, HX_PAGE_SIZE, &end) || end > hal_mmu.phys_limit() ||
-        (flags != MAP_DEVICE && flags != MAP_COMBINE) || overlaps_ram(page, end)) {
-        return HX_ERR_INVALID;
-    }
     for (u32 i = 0; i < space.device_count; i++) {
         if (space.devices[i].flags == flags && page >= space.devices[i].pa &&
             end <= space.devices[i].pa + space.devices[i].size) {
-            *out_va = space.devices[i].va + (pa - space.devices[i].pa);
+            *out_va = space.devices[i].va + (page - space.devices[i].pa);
             return HX_OK;
         }
     }
@@ -322,37 +343,109 @@ enum hx_status hal_event_device_map(paddr_t pa, u64 size, u32 flags, vaddr_t *ou
     space.devices[space.device_count].va = va;
     space.devices[space.device_count++].flags = flags;
     space.device_next = va + length + HX_PAGE_SIZE; /* a hole catches runaways */
-    *out_va = va + (pa - page);
+    *out_va = va;
     return HX_OK;
 }
 
-static int command_mem(int argc, char **argv)
+enum hx_status hal_event_device_map(paddr_t pa, u64 size, u32 flags, vaddr_t *out_va)
 {
-    static const char *const kinds[] = {
-        [BOOT_REGION_RAM] = "ram",       [BOOT_REGION_RECLAIMABLE] = "firmware-tables",
-        [BOOT_REGION_LOADER] = "loader", [BOOT_REGION_KERNEL] = "kernel",
-        [BOOT_REGION_NVS] = "nvs",       [BOOT_REGION_RESERVED] = "reserved",
-    };
-    bool json = shell_has_option(argc, argv, "--json");
-    u64 ram = 0;
-    for (u32 i = 0; i < space.boot->region_count; i++) {
-        const struct boot_region *r = &space.boot->regions[i];
-        ram += r->kind == BOOT_REGION_RAM ? r->size : 0;
-        if (json) {
-            shell_printf("{\"base\":%lu,\"size\":%lu,\"kind\":\"%s\"}\n", r->base, r->size,
-                         kinds[r->kind]);
-        } else {
-            shell_printf("0x%012lx - 0x%012lx %10lu KiB %s\n", r->base, r->base + r->size,
-                         r->size >> 10, kinds[r->kind]);
-        }
+    u64 end, page = hx_align_down(pa, HX_PAGE_SIZE);
+    vaddr_t va;
+    if (size == 0 || !hx_add_checked(pa, size, &end) ||
+        !hx_align_up_checked(end, HX_PAGE_SIZE, &end) || end > hal_mmu.phys_limit() ||
+        (flags != MAP_DEVICE && flags != MAP_COMBINE) || overlaps_ram(page, end)) {
+        return HX_ERR_INVALID;
     }
-    if (!json) {
-        struct early_usage used;
-        early_usage_read(&used);
-        shell_printf("%lu KiB of RAM free at boot, %lu KiB of it in page tables\n", ram >> 10,
-                     used.run_used >> 10);
+    u64 irqs = spin_lock_irq(&space.lock);
+    enum hx_status status = device_map_locked(page, end, flags, &va);
+    spin_unlock_irq(&space.lock, irqs);
+    if (status == HX_OK) {
+        *out_va = va + (pa - page);
     }
-    return SHELL_OK;
+    return status;
 }
 
-SHELL_COMMAND(mem, "mem", "[--json]", "the memory map", "", command_mem);
+/* Mapping and unmapping while the system runs */
+
+enum hx_status kernel_map(vaddr_t va, paddr_t pa, u64 size, u32 flags)
+{
+    u64 irqs = spin_lock_irq(&space.lock);
+    enum hx_status status = hal_mmu.map(&hal_kernel_space, va, pa, size, flags | MAP_GLOBAL);
+    spin_unlock_irq(&space.lock, irqs);
+    return status;
+}
+
+void tables_release(paddr_t *list)
+{
+    while (*list) {
+        paddr_t frame = *list;
+        u64 *table = hal_phys_to_virt(frame);
+        *list = table[0];
+        table[0] = 0;
+        hal_event_table_free(frame);
+    }
+}
+
+struct flush_range {
+    vaddr_t va;
+    u64 size;
+};
+
+static void flush_here(void *arg)
+{
+    const struct flush_range *range = arg;
+    hal_mmu.flush(range->va, range->size);
+}
+
+void kernel_flush(vaddr_t va, u64 size)
+{
+    struct flush_range range = {va, size};
+    if (hal_mmu.flush_is_global || cpu_online_count() <= 1) {
+        hal_mmu.flush(va, size);
+    } else {
+        cpu_call(cpu_online_mask(), flush_here, &range);
+    }
+}
+
+enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
+{
+    u64 irqs = spin_lock_irq(&space.lock);
+    enum hx_status status = hal_mmu.unmap(&hal_kernel_space, va, size);
+    for (paddr_t table = hal_kernel_space.freed, next; table; table = next) {
+        u64 *link = hal_phys_to_virt(table);
+        next = *link;
+        *link = *tables;
+        *tables = table;
+    }
+    hal_kernel_space.freed = 0;
+    spin_unlock_irq(&space.lock, irqs);
+    return status;
+}
+
+void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables)
+{
+    kernel_flush(va, size);
+    tables_release(tables);
+}
+
+enum hx_status kernel_unmap(vaddr_t va, u64 size)
+{
+    paddr_t tables = 0;
+    enum hx_status status = kernel_unmap_begin(va, size, &tables);
+    if (status == HX_OK || tables) {
+        kernel_unmap_end(va, size, &tables);
+    }
+    return status;
+}
+
+bool kernel_query(vaddr_t va, paddr_t *out_pa)
+{
+    struct hal_mapping m;
+    u64 irqs = spin_lock_irq(&space.lock);
+    bool found = hal_mmu.query(&hal_kernel_space, va, &m) == HX_OK;
+    spin_unlock_irq(&space.lock, irqs);
+    if (found) {
+        *out_pa = m.pa + (va - m.va);
+    }
+    return found;
+}

@@ -1,711 +1,260 @@
 /* SPDX-License-Identifier: MIT */
-/* User address spaces.
- * Owns:      regions, user page tables, and the private pages in them (owner: the space's number).
- * Callers:   processes, page faults.      Context: thread.
- * Locks:     space.lock around regions and tables.  A fault takes it too, so it is never held over
- *            a copy to or from user memory.
- * Why a list: programs have tens of regions, the last one hit is remembered, and the cost of many
- *            falls on the process that made them; SPACE_REGIONS_MAX bounds it.
- * Invariant: (1) regions are sorted and disjoint, whole pages, inside [SPACE_LOWEST, USER_SPACE_END).
- *            (2) a mapped page lies in a region and allows no more than it.
- *            (3) a mapped frame is private (owned by the space, freed by it) or an object's (one
- *            reference for the mapping).
- *            (4) a frame is freed, or given back, after no CPU can have it in its TLB.
- *            (5) what can fail - memory for a split region - comes before any change.
+/* User address spaces: regions say what may be touched, page tables what has been.
+ * Owns:      every struct space, its page tables and the frames of its number.
+ * Callers:   processes and their system calls; the page-fault path; the scheduler (activate).
+ * Context:   thread; space_activate(): interrupts masked.
+ * Locks:     space->lock, a mutex: regions, tables and pages of one space. It is held across a TLB
+ *            shootdown, so that nobody sees a half-made change; a spinlock could not be. Below it
+ *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending address.
+ * Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this space's own
+ *            page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
+ *            each leaf, never writable. FRAME_OBJECT: an object's, which the region keeps alive;
+ *            writable if the region is, and not private.
+ *            (2) resident counts leaves of the first two kinds.
+ *            (3) a frame or table leaves a space only after every CPU in `active` has flushed it; a
+ *            CPU enters `active` before it loads the tables, and leaves it after it has loaded
+ *            others, which flushes or renames what it had cached.
+ *            (4) no leaf is writable and executable, none lies below SPACE_LOWEST.
  */
-#include "space_priv.h"
-
 #include <core/cpu.h>
-#include <core/task.h>
+#include <core/sync.h>
 #include <hal/context.h>
 #include <hal/cpu.h>
+#include <hal/mmu.h>
 #include <hal/trap.h>
 #include <helix/bits.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 #include <memory/frame.h>
+#include <memory/kernel_space.h>
+#include <memory/space.h>
 
-#define SPACES_MAX 4096
-#define BATCH 64 /* frames freed after one shootdown */
-#define SWEPT_TABLE ((paddr_t)1) /* in a batch: a page table, not a page */
+#include "region.h"
 
-struct region {
-    struct list_node node;
-    vaddr_t base;
-    u64 size;
-    u32 flags;
-    u32 head;           /* image: zero bytes before the data */
-    const u8 *data;     /* image: where the bytes come from */
-    u64 data_size;      /* image */
-    struct memory_object *object;
-    u64 offset; /* object: of the region's first byte. image: the same, for one that was split */
-};
+#define GATHER_SHARED 32
 
+/* Marking: I immutable; l lock; a atomic. */
 struct space {
-    struct hal_space hal;
     struct mutex lock;
-    struct list_node regions; /* l; inv 1 */
-    struct region *last;      /* l: hit by the last lookup, or NULL */
-    u32 region_count;         /* l */
-    u32 owner;                /* I */
-    u64 active;               /* a: CPUs on which it is current */
+    struct hal_space hal;   /* l; root I */
+    u64 active;             /* a: CPUs that have its tables loaded; inv 3 */
+    struct region_map map;  /* l */
+    struct region *last;    /* l: where the last fault was, or NULL */
+    u64 resident, limit;    /* l; inv 2 */
+    u32 owner;              /* I: FRAME_FIRST_SPACE + number */
+    bool dying;             /* no CPU has its tables loaded, and none will */
 };
+
+_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END, "every space has an owner number");
 
 static struct {
-    struct mutex lock;
-    u64 used[SPACES_MAX / 64]; /* l: numbers in use */
-    struct kmem_cache *regions, *spaces;
-    struct space *current[HAL_CPUS_MAX]; /* c */
-} all = {.lock = MUTEX_INIT(all.lock)};
+    u64 numbers[SPACES_MAX / 64];        /* a: in use */
+    struct space *current[HAL_CPUS_MAX]; /* its CPU with interrupts masked */
+} spaces;
 
-/* numbers */
+/* Numbers */
 
-static enum hx_status number_take(u32 *out)
+static u32 number_alloc(void)
 {
-    enum hx_status status = HX_ERR_LIMIT;
-    mutex_acquire(&all.lock);
     for (u32 i = 0; i < SPACES_MAX / 64; i++) {
-        if (~all.used[i]) {
-            u32 bit = (u32)__builtin_ctzll(~all.used[i]);
-            all.used[i] |= 1ull << bit;
-            *out = i * 64 + bit;
-            status = HX_OK;
-            break;
+        u64 used = __atomic_load_n(&spaces.numbers[i], __ATOMIC_RELAXED);
+        while (~used != 0) {
+            u64 bit = ~used & (used + 1);
+            used = __atomic_fetch_or(&spaces.numbers[i], bit, __ATOMIC_ACQUIRE);
+            if (!(used & bit)) {
+                return i * 64 + (u32)__builtin_ctzll(bit);
+            }
         }
     }
-    mutex_release(&all.lock);
-    return status;
+    return SPACES_MAX;
 }
 
-static void number_return(u32 number)
+static void number_free(u32 number)
 {
-    mutex_acquire(&all.lock);
-    all.used[number / 64] &= ~(1ull << number % 64);
-    mutex_release(&all.lock);
+    __atomic_fetch_and(&spaces.numbers[number / 64], ~(1ull << number % 64), __ATOMIC_RELEASE);
 }
 
-/* TLBs */
-
-struct flush {
-    vaddr_t va;
-    u64 size;
-};
-
-static void flush_here(void *arg)
-{
-    struct flush *flush = arg;
-    hal_mmu.flush(flush->va, flush->size);
-}
-
-/* Forgets translations of the range on every CPU that may have them. A CPU that makes the space
- * current later starts without any. */
-static void space_flush(struct space *space, vaddr_t va, u64 size)
-{
-    struct flush flush = {va, size};
-    preempt_disable();
-    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
-    bool elsewhere = active & ~(1ull << hal_cpu_number());
-    if (active && (!elsewhere || hal_mmu.flush_broadcasts)) {
-        flush_here(&flush);
-        elsewhere = false;
-    }
-    preempt_enable();
-    if (elsewhere) {
-        cpu_call(active, flush_here, &flush);
-    }
-}
+/* What the CPUs have loaded */
 
 void space_activate(struct space *space)
 {
-    cpu_id_t cpu = hal_cpu_number();
-    struct space *before = all.current[cpu];
-    if (before == space) {
+    struct space **current = &spaces.current[hal_cpu_number()], *before = *current;
+    if (space == before) {
         return;
     }
+    u64 bit = 1ull << hal_cpu_number();
     if (space) {
-        __atomic_fetch_or(&space->active, 1ull << cpu, __ATOMIC_SEQ_CST);
+        __atomic_fetch_or(&space->active, bit, __ATOMIC_SEQ_CST); /* inv 3 */
     }
+    *current = space;
     hal_mmu.activate(space ? &space->hal : &hal_kernel_space);
-    all.current[cpu] = space;
     if (before) {
-        __atomic_fetch_and(&before->active, ~(1ull << cpu), __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&before->active, ~bit, __ATOMIC_SEQ_CST);
     }
 }
 
-/* regions */
+struct shootdown {
+    vaddr_t low, high;
+};
 
-/* The first region that ends above `address`, or NULL. */
-static struct region *region_from(struct space *space, vaddr_t address)
+static void shootdown_here(void *arg)
 {
-    struct region *last = space->last, *r;
-    if (last && address >= last->base && address - last->base < last->size) {
-        return last;
-    }
-    LIST_FOREACH(&space->regions, r, node)
-    {
-        if (address < r->base + r->size) {
-            space->last = r;
-            return r;
-        }
-    }
-    return NULL;
+    const struct shootdown *s = arg;
+    hal_mmu.flush(s->low, s->high - s->low);
 }
 
-static struct region *region_at(struct space *space, vaddr_t address)
+/* Makes every CPU forget its translations of the range. The tables have been changed. */
+static void flush(struct space *space, vaddr_t low, vaddr_t high)
 {
-    struct region *r = region_from(space, address);
-    return r && r->base <= address ? r : NULL;
-}
-
-static struct region *region_next(struct space *space, struct region *r)
-{
-    return r->node.next == &space->regions ? NULL
-                                           : LIST_ENTRY(r->node.next, struct region, node);
-}
-
-static void region_insert(struct space *space, struct region *region)
-{
-    struct region *after = region_from(space, region->base);
-    list_add_tail(after ? &after->node : &space->regions, &region->node);
-    space->region_count++;
-}
-
-static void region_remove(struct space *space, struct region *region)
-{
-    if (space->last == region) {
-        space->last = NULL;
+    struct shootdown s = {low, high};
+    if (space->dying) {
+        return;
     }
-    list_remove(&region->node);
-    space->region_count--;
-    if (region->object) {
-        memory_object_put(region->object);
+    if (hal_mmu.flush_is_global) {
+        hal_mmu.flush(low, high - low);
+        return;
     }
-    kmem_cache_free(all.regions, region);
+    hal_mb(); /* the change before the question who may have cached it; inv 3 */
+    u64 irqs = hal_irq_save();
+    u64 self = 1ull << hal_cpu_number();
+    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
+    if (active & self) {
+        hal_mmu.flush(low, high - low);
+    }
+    hal_irq_restore(irqs);
+    if (active & ~self) {
+        cpu_call(active, shootdown_here, &s); /* this CPU may be another one by now: all of them */
+    }
 }
 
-/* Cuts a region in two at `at`, the upper part in `spare`. */
-static void region_split(struct space *space, struct region *region, vaddr_t at,
-                         struct region *spare)
+static void leave_here(void *arg)
 {
-    *spare = *region;
-    spare->base = at;
-    spare->size = region->base + region->size - at;
-    spare->offset += at - region->base;
-    region->size = at - region->base;
-    if (spare->object) {
-        memory_object_get(spare->object);
+    if (spaces.current[hal_cpu_number()] == arg) {
+        space_activate(NULL);
     }
-    list_add_head(&region->node, &spare->node);
-    space->region_count++;
 }
 
-static bool range_is_valid(vaddr_t base, u64 size)
-{
-    return size != 0 && hx_is_aligned(base | size, HX_PAGE_SIZE) && base >= SPACE_LOWEST &&
-           hx_range_fits(base, size, USER_SPACE_END);
-}
-
-static bool gap_is_free(struct space *space, vaddr_t base, u64 size)
-{
-    struct region *r = region_from(space, base);
-    return !r || r->base >= base + size;
-}
-
-/* The first gap of that size from `from` on. */
-static bool gap_find(struct space *space, vaddr_t from, u64 size, vaddr_t *out)
-{
-    vaddr_t at = hx_max_u64(from, SPACE_CHOICE_BASE);
-    for (struct region *r = region_from(space, at); r; r = region_next(space, r)) {
-        if (r->base >= at && r->base - at >= size) {
-            break;
-        }
-        at = hx_max_u64(at, r->base + r->size);
-    }
-    *out = at;
-    return hx_range_fits(at, size, USER_SPACE_END);
-}
-
-/* Enters a copy of *plan, whose base is a wish unless FIXED. */
-static enum hx_status region_add(struct space *space, const struct region *plan,
-                                 vaddr_t *out_address)
-{
-    vaddr_t base = plan->base;
-    if ((plan->flags & (SPACE_WRITE | SPACE_EXECUTE)) == (SPACE_WRITE | SPACE_EXECUTE) ||
-        ((plan->flags & SPACE_FIXED) ? !range_is_valid(base, plan->size)
-                                     : plan->size == 0 || (plan->size & HX_PAGE_MASK) ||
-                                           plan->size > USER_SPACE_END)) {
-        return HX_ERR_INVALID;
-    }
-    struct region *region = kmem_cache_alloc(all.regions);
-    if (!region) {
-        return HX_ERR_NO_MEMORY;
-    }
-    enum hx_status status = HX_OK;
-    mutex_acquire(&space->lock);
-    if (space->region_count == SPACE_REGIONS_MAX) {
-        status = HX_ERR_LIMIT;
-    } else if (plan->flags & SPACE_FIXED) {
-        status = gap_is_free(space, base, plan->size) ? HX_OK : HX_ERR_EXISTS;
-    } else if (!range_is_valid(base, plan->size) || !gap_is_free(space, base, plan->size)) {
-        bool near = range_is_valid(base, plan->size) && gap_find(space, base, plan->size, &base);
-        status = near || gap_find(space, 0, plan->size, &base) ? HX_OK : HX_ERR_NO_SPACE;
-    }
-    if (status == HX_OK) {
-        *region = *plan;
-        region->base = base;
-        region->flags &= ~SPACE_FIXED;
-        region_insert(space, region);
-        *out_address = base;
-    }
-    mutex_release(&space->lock);
-    if (status != HX_OK) {
-        kmem_cache_free(all.regions, region);
-    }
-    return status;
-}
-
-enum hx_status space_map(struct space *space, vaddr_t wish, u64 size, u32 flags,
-                         vaddr_t *out_address)
-{
-    struct region plan = {.base = wish, .size = size, .flags = flags & ~SPACE_PRIVATE};
-    return region_add(space, &plan, out_address);
-}
-
-enum hx_status space_map_image(struct space *space, vaddr_t base, u64 size, u32 flags,
-                               const void *data, u64 data_size, u32 head)
-{
-    struct region plan = {.base = base,
-                          .size = size,
-                          .flags = flags | SPACE_FIXED,
-                          .head = head,
-                          .data = data,
-                          .data_size = data_size};
-    vaddr_t address;
-    if (head >= HX_PAGE_SIZE || !hx_range_fits(head, data_size, size)) {
-        return HX_ERR_INVALID;
-    }
-    return region_add(space, &plan, &address);
-}
-
-enum hx_status space_map_object(struct space *space, vaddr_t wish, u64 size, u32 flags,
-                                struct memory_object *object, u64 offset, vaddr_t *out_address)
-{
-    struct region plan = {
-        .base = wish, .size = size, .flags = flags, .object = object, .offset = offset};
-    if ((offset & HX_PAGE_MASK) || !hx_range_fits(offset, size, memory_object_size(object))) {
-        return HX_ERR_INVALID;
-    }
-    memory_object_get(object);
-    enum hx_status status = region_add(space, &plan, out_address);
-    if (status != HX_OK) {
-        memory_object_put(object);
-    }
-    return status;
-}
-
-/* pages */
-
-static u32 map_flags(const struct region *region)
-{
-    return MAP_USER | (region->flags & SPACE_WRITE ? MAP_WRITE : 0) |
-           (region->flags & SPACE_EXECUTE ? MAP_EXEC : 0);
-}
-
-struct sweep {
+/* Leaves that were taken out, and what waits for the flush. */
+struct gather {
     struct space *space;
-    vaddr_t va; /* what has been swept since the last flush begins here */
-    vaddr_t end;
-    u32 count;
-    paddr_t frames[BATCH];
+    vaddr_t low, high;            /* what has to be flushed */
+    u32 own;                      /* own frames, linked by next */
+    u32 shared_count;             /* copy-on-write frames, which others may have linked */
+    paddr_t shared[GATHER_SHARED];
 };
 
-static void sweep_release(struct sweep *sweep)
+static struct gather gather_begin(struct space *space)
 {
-    if (sweep->count) {
-        space_flush(sweep->space, sweep->va, sweep->end - sweep->va); /* inv 4 */
+    return (struct gather){.space = space, .low = USER_SPACE_END, .own = FRAME_NO_PFN};
+}
+
+static void gather_end(struct gather *g)
+{
+    if (g->low < g->high) {
+        flush(g->space, g->low, g->high);
     }
-    for (u32 i = 0; i < sweep->count; i++) {
-        if (sweep->frames[i] & SWEPT_TABLE) {
-            hal_event_table_free(sweep->frames[i] & ~SWEPT_TABLE);
-        } else if (frame_at(sweep->frames[i])->owner == sweep->space->owner) { /* inv 3 */
-            frame_free(sweep->frames[i]);
-        } else {
-            frame_put(sweep->frames[i]);
+    while (g->own != FRAME_NO_PFN) {
+        u32 pfn = g->own;
+        g->own = frame_table[pfn].next;
+        frame_free(frame_address(pfn));
+    }
+    while (g->shared_count > 0) {
+        frame_put(g->shared[--g->shared_count]);
+    }
+    g->low = USER_SPACE_END;
+    g->high = 0;
+}
+
+/* An hal_update_fn that takes every leaf out. */
+static u32 remove_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct gather *g = ctx;
+    struct frame *f = frame_at(m->pa);
+    if (f->owner == g->space->owner) {
+        f->next = g->own;
+        g->own = frame_number(m->pa);
+        g->space->resident--;
+    } else if (f->owner == FRAME_SHARED) {
+        if (g->shared_count == GATHER_SHARED) {
+            gather_end(g); /* this leaf is still in; those before it are not */
         }
+        g->shared[g->shared_count++] = m->pa;
+        g->space->resident--;
     }
-    sweep->count = 0;
-    sweep->va = sweep->end;
+    g->low = m->va < g->low ? m->va : g->low;
+    g->high = m->va + m->size;
+    return UPDATE_REMOVE;
 }
 
-static enum hx_status sweep_visit(void *ctx, const struct hal_mapping *mapping)
+/* Frees the tables that a map which failed had begun. */
+static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
 {
-    struct sweep *sweep = ctx;
-    bool table = mapping->flags & MAP_TABLE;
-    sweep->frames[sweep->count++] = mapping->pa | (table ? SWEPT_TABLE : 0);
-    if (!table) {
-        sweep->end = mapping->va + mapping->size;
-    }
-    if (sweep->count == BATCH) {
-        sweep_release(sweep);
-    }
-    return HX_OK;
-}
-
-static void pages_drop(struct space *space, vaddr_t base, u64 size)
-{
-    struct sweep sweep;
-    sweep.space = space;
-    sweep.va = sweep.end = base;
-    sweep.count = 0;
-    HX_IGNORE(hal_mmu.sweep(&space->hal, base, size, sweep_visit, &sweep),
-              "the visitor never ends it");
-    sweep_release(&sweep);
-}
-
-/* Up to two spare regions for the splits of a change, got before the lock is taken. inv 5 */
-struct spares {
-    struct region *region[2];
-};
-
-static enum hx_status spares_get(struct spares *spares, u32 count)
-{
-    spares->region[0] = spares->region[1] = NULL;
-    for (u32 i = 0; i < count; i++) {
-        spares->region[i] = kmem_cache_alloc(all.regions);
-        if (!spares->region[i]) {
-            if (i > 0) {
-                kmem_cache_free(all.regions, spares->region[0]);
-            }
-            return HX_ERR_NO_MEMORY;
-        }
-    }
-    return HX_OK;
-}
-
-static void spares_return(struct spares *spares)
-{
-    for (u32 i = 0; i < 2; i++) {
-        if (spares->region[i]) {
-            kmem_cache_free(all.regions, spares->region[i]);
-        }
+    if (space->hal.freed) {
+        flush(space, low, high);
+        tables_release(&space->hal.freed);
     }
 }
 
-/* Makes region borders at both ends of the range, as far as regions cross them. */
-static enum hx_status make_borders(struct space *space, vaddr_t base, u64 size,
-                                   struct spares *spares)
+static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
-    struct region *low = region_at(space, base), *high = region_at(space, base + size - 1);
-    bool cut_low = low && low->base < base;
-    bool cut_high = high && high->base + high->size > base + size;
-    if (space->region_count + cut_low + cut_high > SPACE_REGIONS_MAX) {
-        return HX_ERR_LIMIT;
-    }
-    if (cut_low) {
-        region_split(space, low, base, spares->region[0]);
-        high = low == high ? spares->region[0] : high;
-        spares->region[0] = NULL;
-    }
-    if (cut_high) {
-        region_split(space, high, base + size, spares->region[1]);
-        spares->region[1] = NULL;
-    }
-    return HX_OK;
+    struct gather g = gather_begin(space);
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, remove_leaf, &g);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    gather_end(&g);
+    tables_release(&space->hal.freed);
 }
 
-/* True when the range begins and ends where regions do: no spares are needed. A guess without the
- * lock would be wrong at worst in asking for too many, so it is made with it. */
-static u32 spares_wanted(struct space *space, vaddr_t base, u64 size)
+/* Creation and end */
+
+enum hx_status space_create(u64 limit_pages, struct space **out_space)
 {
-    struct region *low = region_at(space, base), *high = region_at(space, base + size - 1);
-    bool cut = (low && low->base < base) || (high && high->base + high->size > base + size);
-    return cut ? 2 : 0;
-}
-
-/* Locks the space with the borders of the range made. */
-static enum hx_status lock_with_borders(struct space *space, vaddr_t base, u64 size)
-{
-    struct spares spares = {{NULL, NULL}};
-    mutex_acquire(&space->lock);
-    u32 wanted = spares_wanted(space, base, size);
-    enum hx_status status = HX_OK;
-    if (wanted) {
-        mutex_release(&space->lock);
-        status = spares_get(&spares, wanted);
-        if (status != HX_OK) {
-            return status;
-        }
-        mutex_acquire(&space->lock);
-    }
-    status = wanted || !spares_wanted(space, base, size)
-                 ? make_borders(space, base, size, &spares)
-                 : HX_ERR_BUSY;
-    if (status != HX_OK) {
-        mutex_release(&space->lock);
-    }
-    spares_return(&spares);
-    return status;
-}
-
-enum hx_status space_unmap(struct space *space, vaddr_t base, u64 size)
-{
-    if (!range_is_valid(base, size)) {
-        return HX_ERR_INVALID;
-    }
-    enum hx_status status = lock_with_borders(space, base, size);
-    if (status != HX_OK) {
-        return status;
-    }
-    struct region *r = region_from(space, base);
-    while (r && r->base < base + size) {
-        struct region *next = region_next(space, r);
-        pages_drop(space, r->base, r->size);
-        region_remove(space, r);
-        r = next;
-    }
-    mutex_release(&space->lock);
-    return HX_OK;
-}
-
-/* Every byte of the range is in a region that is no guard. */
-static bool range_is_covered(struct space *space, vaddr_t base, u64 size)
-{
-    vaddr_t at = base;
-    struct region *r = region_at(space, base);
-    while (r && r->base <= at && !(r->flags & SPACE_GUARD)) {
-        at = r->base + r->size;
-        if (at >= base + size) {
-            return true;
-        }
-        r = region_next(space, r);
-    }
-    return false;
-}
-
-static void pages_protect(struct space *space, const struct region *region)
-{
-    for (u64 done = 0; done < region->size; done += HX_PAGE_SIZE) {
-        struct hal_mapping mapping;
-        vaddr_t va = region->base + done;
-        if (hal_mmu.query(&space->hal, va, &mapping) != HX_OK) {
-            continue;
-        }
-        u32 flags = map_flags(region);
-        if (region->object && (region->flags & SPACE_PRIVATE) &&
-            frame_at(mapping.pa)->owner != space->owner) {
-            flags &= ~MAP_WRITE; /* still the object's page: the write makes the copy */
-        }
-        HX_IGNORE(hal_mmu.protect(&space->hal, va, HX_PAGE_SIZE, flags),
-                  "it is mapped, and pages of user space are never split");
-        if (flags & MAP_EXEC) {
-            hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(mapping.pa), HX_PAGE_SIZE);
-        }
-    }
-}
-
-enum hx_status space_protect(struct space *space, vaddr_t base, u64 size, u32 flags)
-{
-    if (!range_is_valid(base, size) || (flags & ~(SPACE_WRITE | SPACE_EXECUTE)) ||
-        flags == (SPACE_WRITE | SPACE_EXECUTE)) {
-        return HX_ERR_INVALID;
-    }
-    enum hx_status status = lock_with_borders(space, base, size);
-    if (status != HX_OK) {
-        return status;
-    }
-    if (!range_is_covered(space, base, size)) {
-        mutex_release(&space->lock);
-        return HX_ERR_NOT_FOUND;
-    }
-    for (struct region *r = region_from(space, base); r && r->base < base + size;
-         r = region_next(space, r)) {
-        r->flags = (r->flags & ~(SPACE_WRITE | SPACE_EXECUTE)) | flags;
-        pages_protect(space, r);
-    }
-    space_flush(space, base, size);
-    mutex_release(&space->lock);
-    return HX_OK;
-}
-
-/* faults */
-
-static enum hx_status page_from_image(struct space *space, const struct region *r, vaddr_t va,
-                                      paddr_t *out)
-{
-    enum hx_status status = frame_alloc(FRAME_ZERO, space->owner, out);
-    if (status != HX_OK) {
-        return status;
-    }
-    /* Where the page lies in the stream of head, data, zeroes. */
-    u64 start = va - r->base + r->offset, data_end = r->head + r->data_size;
-    u64 from = hx_max_u64(start, r->head), to = hx_min_u64(start + HX_PAGE_SIZE, data_end);
-    if (from < to) {
-        memcpy((u8 *)hal_phys_to_virt(*out) + (from - start), r->data + (from - r->head),
-               to - from);
-    }
-    return HX_OK;
-}
-
-static enum hx_status page_fill(struct space *space, const struct region *r, vaddr_t va,
-                                bool write, paddr_t *out_frame, u32 *out_flags)
-{
-    *out_flags = map_flags(r);
-    if (r->data) {
-        return page_from_image(space, r, va, out_frame);
-    }
-    if (!r->object) {
-        return frame_alloc(FRAME_ZERO, space->owner, out_frame);
-    }
-    paddr_t shared;
-    enum hx_status status =
-        memory_object_page(r->object, (va - r->base + r->offset) >> HX_PAGE_SHIFT, &shared);
-    if (status != HX_OK || !(r->flags & SPACE_PRIVATE) || !write) {
-        if (r->flags & SPACE_PRIVATE) {
-            *out_flags &= ~MAP_WRITE;
-        }
-        *out_frame = shared;
-        return status;
-    }
-    status = frame_alloc(0, space->owner, out_frame);
-    if (status == HX_OK) {
-        hal_page_copy(hal_phys_to_virt(*out_frame), hal_phys_to_virt(shared));
-    }
-    frame_put(shared);
-    return status;
-}
-
-static enum hx_status page_in(struct space *space, const struct region *r, vaddr_t va, bool write)
-{
-    struct hal_mapping mapping;
-    if (hal_mmu.query(&space->hal, va, &mapping) == HX_OK) {
-        if (!write || (mapping.flags & MAP_WRITE)) {
-            return HX_OK; /* another thread was faster, or the TLB was stale */
-        }
-        pages_drop(space, va, HX_PAGE_SIZE); /* the object's page makes way for a copy */
-    }
-    paddr_t frame;
-    u32 flags;
-    enum hx_status status = page_fill(space, r, va, write, &frame, &flags);
-    if (status != HX_OK) {
-        return status;
-    }
-    if (flags & MAP_EXEC) {
-        hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(frame), HX_PAGE_SIZE);
-    }
-    status = hal_mmu.map(&space->hal, va, frame, HX_PAGE_SIZE, flags);
-    if (status != HX_OK) {
-        if (frame_at(frame)->owner == space->owner) {
-            frame_free(frame);
-        } else {
-            frame_put(frame);
-        }
-    }
-    return status;
-}
-
-bool space_fault(struct space *space, vaddr_t address, u32 access, bool present,
-                 const char **out_reason)
-{
-    (void)present; /* what is there now counts, not what was there at the time of the fault */
-    mutex_acquire(&space->lock);
-    struct region *r = region_at(space, address);
-    const char *reason = NULL;
-    if (!r) {
-        reason = address < HX_PAGE_SIZE ? "null pointer" : "nothing is mapped there";
-    } else if (r->flags & SPACE_GUARD) {
-        reason = "guard page: stack overflow";
-    } else if (access == ACCESS_WRITE && !(r->flags & SPACE_WRITE)) {
-        reason = "write to read-only memory";
-    } else if (access == ACCESS_EXECUTE && !(r->flags & SPACE_EXECUTE)) {
-        reason = "execution of data";
-    } else if (page_in(space, r, hx_align_down(address, HX_PAGE_SIZE), access == ACCESS_WRITE) !=
-               HX_OK) {
-        reason = "out of memory";
-    }
-    mutex_release(&space->lock);
-    *out_reason = reason;
-    return !reason;
-}
-
-enum hx_status user_copy_in(void *dst, vaddr_t user, size_t n)
-{
-    if (!hx_range_fits(user, n, USER_SPACE_END)) {
-        return HX_ERR_FAULT;
-    }
-    return hal_user_copy_in(dst, user, n) == 0 ? HX_OK : HX_ERR_FAULT;
-}
-
-enum hx_status user_copy_out(vaddr_t user, const void *src, size_t n)
-{
-    if (!hx_range_fits(user, n, USER_SPACE_END)) {
-        return HX_ERR_FAULT;
-    }
-    return hal_user_copy_out(user, src, n) == 0 ? HX_OK : HX_ERR_FAULT;
-}
-
-/* life */
-
-static enum hx_status caches_create(void)
-{
-    enum hx_status status = HX_OK;
-    mutex_acquire(&all.lock);
-    if (!all.regions) {
-        all.regions = kmem_cache_create("region", sizeof(struct region), 16);
-        all.spaces = kmem_cache_create("space", sizeof(struct space), 64);
-        if (!all.regions || !all.spaces) {
-            status = HX_ERR_NO_MEMORY;
-        }
-    }
-    mutex_release(&all.lock);
-    return status;
-}
-
-enum hx_status space_create(struct space **out_space)
-{
-    if (hx_unlikely(!all.spaces)) {
-        enum hx_status status = caches_create();
-        if (status != HX_OK) {
-            return status;
-        }
-    }
-    struct space *space = kmem_cache_alloc(all.spaces);
+    struct space *space = kzalloc(sizeof(*space));
     if (!space) {
         return HX_ERR_NO_MEMORY;
     }
-    memset(space, 0, sizeof(*space));
+    u32 number = number_alloc();
+    enum hx_status status = HX_ERR_LIMIT;
+    if (number < SPACES_MAX) {
+        status = hal_mmu.space_init(&space->hal);
+        if (status != HX_OK) {
+            number_free(number);
+        }
+    }
+    if (status != HX_OK) {
+        kfree(space);
+        return status;
+    }
     mutex_init(&space->lock);
-    list_init(&space->regions);
-    u32 number;
-    enum hx_status status = number_take(&number);
-    if (status != HX_OK) {
-        goto out_free;
-    }
+    region_map_init(&space->map);
+    space->limit = limit_pages;
     space->owner = FRAME_FIRST_SPACE + number;
-    status = hal_mmu.space_init(&space->hal);
-    if (status != HX_OK) {
-        goto out_return_number;
-    }
     *out_space = space;
     return HX_OK;
-
-out_return_number:
-    number_return(number);
-out_free:
-    kmem_cache_free(all.spaces, space);
-    return status;
 }
 
 void space_destroy(struct space *space)
 {
-    struct region *r;
-    while ((r = LIST_FIRST(&space->regions, struct region, node))) {
-        pages_drop(space, r->base, r->size);
-        region_remove(space, r);
+    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
+    if (active) {
+        cpu_call(active, leave_here, space);
     }
-    HX_ASSERT(space->active == 0);
+    space->dying = true;
+    remove_pages(space, 0, USER_SPACE_END);
+    HX_ASSERT(space->resident == 0 && space->active == 0); /* inv 2, 3 */
+    for (u32 i = 0; i < space->map.count; i++) {
+        if (space->map.list[i]->object) {
+            memory_object_put(space->map.list[i]->object);
+        }
+    }
+    region_map_fini(&space->map);
     hal_mmu.space_fini(&space->hal);
-    number_return(space->owner - FRAME_FIRST_SPACE);
-    kmem_cache_free(all.spaces, space);
+    number_free(space->owner - FRAME_FIRST_SPACE);
+    kfree(space);
+}
+
+u64 space_resident_pages(const struct space *space)
+{
+    return __atomic_load_n(&space->resident, __ATOMIC_RELAXED);
 }
 
 u32 space_owner(const struct space *space)
@@ -713,15 +262,502 @@ u32 space_owner(const struct space *space)
     return space->owner;
 }
 
-void space_for_each(struct space *space,
-                    void (*visit)(const struct space_region_info *r, void *ctx), void *ctx)
+/* Regions */
+
+static bool flags_are_valid(u32 flags, u32 allowed)
 {
-    struct region *r;
+    return !(flags & ~allowed) && (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
+}
+
+/* Rounds a range to pages and checks that user memory holds it. */
+static bool range_is_valid(vaddr_t address, u64 *size)
+{
+    return *size > 0 && hx_align_up_checked(*size, HX_PAGE_SIZE, size) &&
+           hx_is_aligned(address, HX_PAGE_SIZE) && hx_range_fits(address, *size, USER_SPACE_END);
+}
+
+static bool request_is_valid(const struct space_request *r, u64 *size)
+{
+    if (!range_is_valid(r->address, size) ||
+        !flags_are_valid(r->flags, SPACE_WRITE | SPACE_EXEC | SPACE_PRIVATE) ||
+        (r->address != 0 && r->address < SPACE_LOWEST)) {
+        return false;
+    }
+    switch (r->backing) {
+    case SPACE_OBJECT:
+        return r->object && hx_is_aligned(r->offset, HX_PAGE_SIZE) &&
+               hx_range_fits(r->offset, *size, memory_object_size(r->object));
+    case SPACE_DATA:
+        return r->data_size <= *size && (r->data || r->data_size == 0);
+    case SPACE_ANONYMOUS:
+    case SPACE_GUARD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum hx_status space_map(struct space *space, const struct space_request *request,
+                         vaddr_t *out_address)
+{
+    u64 size = request->size;
+    vaddr_t start = request->address;
+    if (!request_is_valid(request, &size)) {
+        return HX_ERR_INVALID;
+    }
     mutex_acquire(&space->lock);
-    LIST_FOREACH(&space->regions, r, node)
-    {
-        struct space_region_info info = {.base = r->base, .size = r->size, .flags = r->flags};
-        visit(&info, ctx);
+    enum hx_status status = HX_OK;
+    if (start != 0 && !region_is_free(&space->map, start, start + size)) {
+        status = HX_ERR_EXISTS;
+    } else if (start == 0 &&
+               !region_gap(&space->map, SPACE_CHOOSE_FIRST, USER_SPACE_END, size, &start)) {
+        status = HX_ERR_NO_SPACE;
+    } else {
+        status = region_reserve(&space->map, 1);
+    }
+    if (status == HX_OK) {
+        struct region r = {.start = start,
+                           .end = start + size,
+                           .backing = (u8)request->backing,
+                           .flags = (u8)request->flags};
+        if (request->backing == SPACE_OBJECT) {
+            r.object = request->object;
+            r.offset = request->offset;
+            memory_object_get(r.object);
+        } else if (request->backing == SPACE_DATA && request->data_size > 0) {
+            r.data = request->data;
+            r.data_size = request->data_size;
+        }
+        region_add(&space->map, &r);
+        space->last = NULL; /* it may have been joined with a neighbour */
+        *out_address = start;
     }
     mutex_release(&space->lock);
+    return status;
+}
+
+static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t end)
+{
+    u32 first = region_find(&space->map, start);
+    if (first == space->map.count || space->map.list[first]->start >= end) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u32 cuts = region_cuts(&space->map, start, end);
+    if (cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, cuts);
+        if (status != HX_OK) {
+            return status;
+        }
+        region_cut(&space->map, start);
+        region_cut(&space->map, end);
+        first = region_find(&space->map, start);
+    }
+    remove_pages(space, start, end);
+    while (first < space->map.count && space->map.list[first]->start < end) {
+        struct memory_object *object = space->map.list[first]->object;
+        region_remove(&space->map, first);
+        if (object) {
+            memory_object_put(object);
+        }
+    }
+    space->last = NULL;
+    return HX_OK;
+}
+
+enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size)
+{
+    if (!range_is_valid(address, &size)) {
+        return HX_ERR_INVALID;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = unmap_locked(space, address, address + size);
+    mutex_release(&space->lock);
+    return status;
+}
+
+/* What a leaf of the region may be: inv 1 and 4. */
+static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t frame)
+{
+    u32 owner = frame_at(frame)->owner;
+    bool writable = (r->flags & SPACE_WRITE) &&
+                    (owner == space->owner ||
+                     (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
+    return MAP_USER | (writable ? MAP_WRITE : 0) | (r->flags & SPACE_EXEC ? MAP_EXEC : 0);
+}
+
+struct protect {
+    struct gather g; /* range only: no frame leaves */
+    struct region_map *map;
+    u32 at; /* region of the leaf before */
+};
+
+static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct protect *p = ctx;
+    while (p->map->list[p->at]->end <= m->va) {
+        p->at++;
+    }
+    u32 flags = leaf_flags(p->g.space, p->map->list[p->at], m->pa);
+    if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
+        hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
+    }
+    p->g.low = m->va < p->g.low ? m->va : p->g.low;
+    p->g.high = m->va + m->size;
+    return flags;
+}
+
+static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t end, u32 flags)
+{
+    if (!region_covers(&space->map, start, end)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u32 cuts = region_cuts(&space->map, start, end);
+    if (cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, cuts);
+        if (status != HX_OK) {
+            return status;
+        }
+        region_cut(&space->map, start);
+        region_cut(&space->map, end);
+    }
+    u32 first = region_find(&space->map, start), i = first;
+    for (; i < space->map.count && space->map.list[i]->start < end; i++) {
+        struct region *r = space->map.list[i];
+        r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
+    }
+    struct protect p = {.g = gather_begin(space), .map = &space->map, .at = first};
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, protect_leaf, &p);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    gather_end(&p.g);
+    space->last = NULL;
+    while (i-- > (first > 0 ? first - 1 : 0)) {
+        region_join(&space->map, i);
+    }
+    return HX_OK;
+}
+
+enum hx_status space_protect(struct space *space, vaddr_t address, u64 size, u32 flags)
+{
+    if (!range_is_valid(address, &size) || !flags_are_valid(flags, SPACE_WRITE | SPACE_EXEC)) {
+        return HX_ERR_INVALID;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = protect_locked(space, address, address + size, flags);
+    mutex_release(&space->lock);
+    return status;
+}
+
+enum hx_status space_query(struct space *space, vaddr_t address, struct space_info *out)
+{
+    mutex_acquire(&space->lock);
+    u32 i = region_find(&space->map, address);
+    bool found = i < space->map.count;
+    if (found) {
+        const struct region *r = space->map.list[i];
+        *out = (struct space_info){.start = r->start,
+                                   .size = r->end - r->start,
+                                   .flags = r->flags,
+                                   .backing = r->backing};
+    }
+    mutex_release(&space->lock);
+    return found ? HX_OK : HX_ERR_NOT_FOUND;
+}
+
+/* Faults */
+
+static const char *const reason_limit = "the process's memory limit is reached";
+static const char *const reason_memory = "the system is out of memory";
+
+/* A frame of the space's own. */
+static enum hx_status own_frame(struct space *space, u32 flags, paddr_t *out_frame,
+                                const char **out_reason)
+{
+    if (space->resident >= space->limit) {
+        *out_reason = reason_limit;
+        return HX_ERR_LIMIT;
+    }
+    enum hx_status status = frame_alloc(flags, space->owner, out_frame);
+    *out_reason = reason_memory;
+    return status;
+}
+
+/* Copies what the region's data has for this page, and zeroes the rest. */
+static void fill_from_data(const struct region *r, vaddr_t page, paddr_t frame)
+{
+    u8 *to = hal_phys_to_virt(frame);
+    u64 skipped = page - r->start;
+    u64 left = r->data && skipped < r->data_size ? r->data_size - skipped : 0;
+    size_t n = hx_min_u64(left, HX_PAGE_SIZE);
+    if (n > 0) {
+        memcpy(to, r->data + skipped, n);
+    }
+    memset(to + n, 0, HX_PAGE_SIZE - n);
+}
+
+/* The frame for an absent page of the region. */
+static enum hx_status frame_make(struct space *space, const struct region *r, vaddr_t page,
+                                 bool write, paddr_t *out_frame, const char **out_reason)
+{
+    paddr_t object_frame = 0;
+    if (r->backing == SPACE_OBJECT) {
+        u64 index = (r->offset + (page - r->start)) >> HX_PAGE_SHIFT;
+        enum hx_status status = memory_object_frame(r->object, index, &object_frame);
+        *out_reason = reason_memory;
+        if (status != HX_OK || !(write && (r->flags & SPACE_PRIVATE))) {
+            *out_frame = object_frame;
+            return status;
+        }
+    }
+    bool zero = r->backing == SPACE_ANONYMOUS;
+    enum hx_status status = own_frame(space, zero ? FRAME_ZERO : 0, out_frame, out_reason);
+    if (status == HX_OK && object_frame) {
+        hal_page_copy(hal_phys_to_virt(*out_frame), hal_phys_to_virt(object_frame));
+    } else if (status == HX_OK && !zero) {
+        fill_from_data(r, page, *out_frame);
+    }
+    return status;
+}
+
+static enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
+                               bool write, const char **out_reason)
+{
+    paddr_t frame;
+    enum hx_status status = frame_make(space, r, page, write, &frame, out_reason);
+    if (status != HX_OK) {
+        return status;
+    }
+    if (r->flags & SPACE_EXEC) {
+        hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(frame), HX_PAGE_SIZE);
+    }
+    bool own = frame_at(frame)->owner == space->owner;
+    status = hal_mmu.map(&space->hal, page, frame, HX_PAGE_SIZE, leaf_flags(space, r, frame));
+    if (hx_likely(status == HX_OK)) {
+        space->resident += own;
+        return HX_OK;
+    }
+    if (own) {
+        frame_free(frame);
+    }
+    drop_tables(space, page, page + HX_PAGE_SIZE);
+    *out_reason = reason_memory;
+    return status;
+}
+
+/* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
+ * last that has it. */
+static enum hx_status page_unshare(struct space *space, const struct region *r,
+                                   const struct hal_mapping *m, const char **out_reason)
+{
+    struct frame *f = frame_at(m->pa);
+    if (f->owner == FRAME_SHARED && __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) == 1) {
+        f->owner = (u16)space->owner;
+        /* Permissions only grow: a CPU that still has the old ones faults, and finds this done. */
+        enum hx_status status =
+            hal_mmu.protect(&space->hal, m->va, HX_PAGE_SIZE, leaf_flags(space, r, m->pa));
+        HX_ASSERT(status == HX_OK); /* it is mapped, by a leaf of its own */
+        hal_mmu.flush(m->va, HX_PAGE_SIZE);
+        return HX_OK;
+    }
+    paddr_t copy;
+    enum hx_status status = own_frame(space, 0, &copy, out_reason);
+    if (status != HX_OK) {
+        return status;
+    }
+    hal_page_copy(hal_phys_to_virt(copy), hal_phys_to_virt(m->pa));
+    struct gather g = gather_begin(space);
+    paddr_t old = m->pa;
+    bool counted = f->owner == FRAME_SHARED;
+    status = hal_mmu.replace(&space->hal, m->va, copy, leaf_flags(space, r, copy));
+    HX_ASSERT(status == HX_OK); /* it is mapped, by a leaf of its own */
+    if (counted) {
+        g.shared[g.shared_count++] = old;
+    } else {
+        space->resident++;
+    }
+    g.low = m->va;
+    g.high = m->va + HX_PAGE_SIZE;
+    gather_end(&g);
+    return HX_OK;
+}
+
+static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 access,
+                                     bool maybe_present, const char **out_reason)
+{
+    struct region *r = space->last;
+    vaddr_t page = hx_align_down(address, HX_PAGE_SIZE);
+    if (!r || address < r->start || address >= r->end) {
+        r = region_at(&space->map, address);
+        space->last = r;
+    }
+    if (!r) {
+        *out_reason = address < SPACE_LOWEST ? "null pointer" : "nothing is mapped there";
+        return HX_ERR_FAULT;
+    }
+    if (r->backing == SPACE_GUARD) {
+        *out_reason = "guard page: a stack or a buffer overflowed";
+        return HX_ERR_FAULT;
+    }
+    if (access == ACCESS_WRITE && !(r->flags & SPACE_WRITE)) {
+        *out_reason = "the memory is read-only";
+        return HX_ERR_FAULT;
+    }
+    if (access == ACCESS_EXECUTE && !(r->flags & SPACE_EXEC)) {
+        *out_reason = "the memory is not executable";
+        return HX_ERR_FAULT;
+    }
+    struct hal_mapping m;
+    if (!maybe_present) {
+        enum hx_status status = page_add(space, r, page, access == ACCESS_WRITE, out_reason);
+        if (hx_likely(status != HX_ERR_EXISTS)) {
+            return status;
+        }
+    }
+    if (hal_mmu.query(&space->hal, page, &m) != HX_OK) {
+        return page_add(space, r, page, access == ACCESS_WRITE, out_reason);
+    }
+    if (access == ACCESS_WRITE && !(m.flags & MAP_WRITE)) {
+        return page_unshare(space, r, &m, out_reason);
+    }
+    hal_mmu.flush(page, HX_PAGE_SIZE); /* another thread was first; this CPU had the old entry */
+    return HX_OK;
+}
+
+bool space_fault(struct space *space, vaddr_t address, u32 access, bool present,
+                 const char **out_reason)
+{
+    if (address >= USER_SPACE_END) {
+        *out_reason = "the address is not user memory";
+        return false;
+    }
+    if (!space) {
+        *out_reason = "there is no user memory here";
+        return false;
+    }
+    mutex_acquire(&space->lock);
+    enum hx_status status = resolve_locked(space, address, access, present, out_reason);
+    mutex_release(&space->lock);
+    return status == HX_OK;
+}
+
+enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
+                           const char **out_reason)
+{
+    return space_fault(space, address, access, true, out_reason) ? HX_OK : HX_ERR_FAULT;
+}
+
+/* Copying */
+
+struct copying {
+    struct space *from, *to;
+    struct region_map *map; /* the copies of the regions, in `to` */
+    u32 at;
+    struct gather g; /* of `from`: its pages become read-only */
+    enum hx_status status;
+};
+
+/* Shares one private page of `from` with `to`. Objects' pages appear in `to` at the first touch. */
+static u32 share_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct copying *c = ctx;
+    struct frame *f = frame_at(m->pa);
+    if (c->status != HX_OK || (f->owner != c->from->owner && f->owner != FRAME_SHARED)) {
+        return UPDATE_KEEP;
+    }
+    while (c->map->list[c->at]->end <= m->va) {
+        c->at++;
+    }
+    if (c->to->resident >= c->to->limit) {
+        c->status = HX_ERR_LIMIT;
+        return UPDATE_KEEP;
+    }
+    u32 flags = m->flags & ~MAP_WRITE;
+    c->status = hal_mmu.map(&c->to->hal, m->va, m->pa, HX_PAGE_SIZE, flags);
+    if (c->status != HX_OK) {
+        return UPDATE_KEEP;
+    }
+    f->owner = FRAME_SHARED; /* with one reference already, from `from` */
+    frame_get(m->pa);
+    c->to->resident++;
+    c->g.low = m->va < c->g.low ? m->va : c->g.low;
+    c->g.high = m->va + m->size;
+    return flags;
+}
+
+/* Copies of the parts of regions that lie in the range. */
+static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t start, vaddr_t end)
+{
+    for (u32 i = region_find(&from->map, start);
+         i < from->map.count && from->map.list[i]->start < end; i++) {
+        /* One to add, and two for cutting what is added off its neighbours again. */
+        enum hx_status status = region_reserve(&to->map, 3);
+        if (status != HX_OK) {
+            return status;
+        }
+        struct region r = *from->map.list[i];
+        u64 skipped = r.start < start ? start - r.start : 0;
+        r.start += skipped;
+        r.end = hx_min_u64(r.end, end);
+        r.offset += skipped;
+        r.data = r.data && skipped < r.data_size ? r.data + skipped : NULL;
+        r.data_size = r.data ? r.data_size - skipped : 0;
+        if (r.object) {
+            memory_object_get(r.object);
+        }
+        region_add(&to->map, &r);
+    }
+    return HX_OK;
+}
+
+static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t start, vaddr_t end)
+{
+    if (!region_is_free(&to->map, start, end)) {
+        return HX_ERR_EXISTS;
+    }
+    if (region_is_free(&from->map, start, end)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    struct copying c = {.from = from, .to = to, .map = &to->map, .g = gather_begin(from)};
+    c.status = copy_regions(from, to, start, end);
+    if (c.status == HX_OK) {
+        c.at = region_find(&to->map, start);
+        HX_IGNORE(hal_mmu.update(&from->hal, start, end - start, share_leaf, &c),
+                  "user leaves are single pages: no large page reaches out of the range");
+        gather_end(&c.g);
+    }
+    if (c.status != HX_OK && !region_is_free(&to->map, start, end)) {
+        HX_IGNORE(unmap_locked(to, start, end), "what it needs has been reserved");
+    }
+    drop_tables(to, start, end);
+    to->last = NULL;
+    return c.status;
+}
+
+enum hx_status space_copy(struct space *from, struct space *to, vaddr_t address, u64 size)
+{
+    if (!range_is_valid(address, &size) || from == to) {
+        return HX_ERR_INVALID;
+    }
+    struct space *first = from < to ? from : to, *second = from < to ? to : from;
+    mutex_acquire(&first->lock);
+    mutex_acquire(&second->lock);
+    enum hx_status status = copy_locked(from, to, address, address + size);
+    mutex_release(&second->lock);
+    mutex_release(&first->lock);
+    return status;
+}
+
+/* Copies by the kernel. No lock: what is absent is filled in by the faults on the way. */
+
+enum hx_status user_copy_in(void *dst, vaddr_t user, size_t n)
+{
+    return hx_range_fits(user, n, USER_SPACE_END) && hal_user_copy_in(dst, user, n) == 0
+               ? HX_OK
+               : HX_ERR_FAULT;
+}
+
+enum hx_status user_copy_out(vaddr_t user, const void *src, size_t n)
+{
+    return hx_range_fits(user, n, USER_SPACE_END) && hal_user_copy_out(user, src, n) == 0
+               ? HX_OK
+               : HX_ERR_FAULT;
 }

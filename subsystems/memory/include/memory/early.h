@@ -19,13 +19,12 @@ enum hx_status early_frame_alloc(paddr_t *out_frame) HX_MUST_CHECK;
  * Context: early. */
 void early_frame_add_run(paddr_t base, u64 size);
 
-struct early_usage {
-    paddr_t run_base;
-    u64 run_used; /* bytes from run_base that are taken */
-    u64 pool_used;
-};
+/* `size` bytes of the run in a row, page-aligned, not zeroed, whose address is `remainder` modulo
+ * `align`. Context: early. Return: HX_OK, HX_ERR_NO_MEMORY. */
+enum hx_status early_run_take(u64 size, u64 align, u64 remainder, paddr_t *out_base) HX_MUST_CHECK;
 
-/* What has been taken, for who takes over. */
-void early_usage_read(struct early_usage *out);
+/* Ends the run: [*out_base, *out_base + *out_used) of it is taken for good, the rest is the frame
+ * allocator's. Nothing can be taken afterwards. Context: early, once. */
+void early_close(paddr_t *out_base, u64 *out_used);
 
 #endif

@@ -1,76 +1,94 @@
 /* SPDX-License-Identifier: MIT */
-/* User address spaces: regions that say what may be where, and pages that appear when touched.
- * Context of all: thread, no spinlock held; each takes the space's own lock and may wait for it.
+/* User address spaces: regions of addresses, each with what its pages are made of and what the
+ * program may do with them. Pages appear at the first touch (space_fault() of <core/memory.h>).
+ * Context unless said otherwise: thread, no spinlock held; may sleep for the space's lock. The
+ * caller keeps the space alive.
  */
 #ifndef MEMORY_SPACE_H
 #define MEMORY_SPACE_H
 
 #include <core/memory.h>
-#include <hal/mmu.h>
-#include <helix/status.h>
+#include <memory/object.h>
 
-#define SPACE_REGIONS_MAX 4096             /* of one space */
-#define SPACE_LOWEST      HX_PAGE_SIZE     /* the null page is never mapped */
-#define SPACE_CHOICE_BASE 0x100000000ull   /* where addresses are chosen from */
+#define SPACES_MAX         4096
+#define SPACE_REGIONS_MAX  4096   /* of one space */
+#define SPACE_LOWEST       0x10000ul /* nothing is mapped below: null pointers and fields off them */
+#define SPACE_CHOOSE_FIRST 0x0000200000000000ul /* chosen addresses go up from here */
 
-/* Absent: read-only, not executable. Both at once is HX_ERR_INVALID. */
-#define SPACE_WRITE   (1u << 0)
-#define SPACE_EXECUTE (1u << 1)
-#define SPACE_GUARD   (1u << 2) /* reserved; every access is a fault */
-#define SPACE_FIXED   (1u << 3) /* exactly there; absent: the address is a wish */
-#define SPACE_PRIVATE (1u << 4) /* of an object: copied on the first write; absent: shared */
+/* What a program may do; reading is always allowed but in guards. */
+#define SPACE_WRITE   (1u << 0) /* absent: writes are faults. Not together with SPACE_EXEC */
+#define SPACE_EXEC    (1u << 1) /* absent: execution is a fault */
+#define SPACE_PRIVATE (1u << 2) /* objects: writes go to a copy. Absent: to the object */
 
-/* An empty space. Return: HX_OK, HX_ERR_NO_MEMORY, HX_ERR_LIMIT (too many spaces). */
-enum hx_status space_create(struct space **out_space) HX_MUST_CHECK;
+enum space_backing {
+    SPACE_ANONYMOUS, /* zeroes, the space's own */
+    SPACE_OBJECT,    /* a memory object from `offset` on */
+    SPACE_DATA,      /* a copy of kernel memory that stays: `data`, then zeroes */
+    SPACE_GUARD,     /* nothing: every access is a fault that says "guard" */
+    SPACE_BACKINGS
+};
 
-/* Gives back everything. No thread runs in it any more. */
+struct space_request {
+    vaddr_t address; /* page-aligned; 0: chosen by the space */
+    u64 size;        /* bytes, rounded up to pages */
+    u32 flags;       /* SPACE_WRITE, SPACE_EXEC, SPACE_PRIVATE */
+    enum space_backing backing;
+    struct memory_object *object; /* SPACE_OBJECT; the region takes a reference of its own */
+    u64 offset;                   /* bytes into it, page-aligned */
+    const void *data;             /* SPACE_DATA */
+    u64 data_size;                /* bytes of it */
+};
+
+struct space_info {
+    vaddr_t start;
+    u64 size;
+    u32 flags;
+    enum space_backing backing;
+};
+
+/* An empty space that may hold at most `limit_pages` pages of its own at a time.
+ * Return: HX_OK, HX_ERR_NO_MEMORY, HX_ERR_LIMIT (SPACES_MAX exist). */
+enum hx_status space_create(u64 limit_pages, struct space **out_space) HX_MUST_CHECK;
+
+/* Ends it: every frame, table and reference goes back. Nobody runs in it or will; CPUs that still
+ * have its tables loaded are sent back to the kernel's. */
 void space_destroy(struct space *space);
 
-/* Memory that reads as zero, a page at a time as it is touched.
- * Return: HX_OK and the address; HX_ERR_INVALID: sizes or addresses not of whole pages, outside
- * user memory, or writable and executable; HX_ERR_EXISTS: FIXED, and something is there;
- * HX_ERR_NO_SPACE: no gap that large; HX_ERR_LIMIT; HX_ERR_NO_MEMORY. */
-enum hx_status space_map(struct space *space, vaddr_t wish, u64 size, u32 flags,
+/* Return: HX_OK and where; HX_ERR_INVALID (size 0, odd address or offset, unknown flag, beyond the
+ * object, writable and executable); HX_ERR_EXISTS, something is there; HX_ERR_NO_SPACE, no gap is
+ * large enough; HX_ERR_LIMIT; HX_ERR_NO_MEMORY. */
+enum hx_status space_map(struct space *space, const struct space_request *request,
                          vaddr_t *out_address) HX_MUST_CHECK;
 
-/* A private copy of kernel memory that stays as it is: `head` bytes of zero, then data_size bytes
- * of `data`, then zero up to `size`. At exactly `base`. The statuses of space_map. */
-enum hx_status space_map_image(struct space *space, vaddr_t base, u64 size, u32 flags,
-                               const void *data, u64 data_size, u32 head) HX_MUST_CHECK;
-
-/* Pages of an object from `offset` on, shared with whoever else maps it, or private. Takes a
- * reference of its own. The statuses of space_map; HX_ERR_INVALID also beyond the object's end. */
-struct memory_object;
-enum hx_status space_map_object(struct space *space, vaddr_t wish, u64 size, u32 flags,
-                                struct memory_object *object, u64 offset,
-                                vaddr_t *out_address) HX_MUST_CHECK;
-
-/* Removes whatever is in the range. Return: HX_OK, also for holes; HX_ERR_INVALID; and
- * HX_ERR_NO_MEMORY or HX_ERR_LIMIT when a region had to be split: nothing is changed then. */
+/* Takes out what is mapped in the range; holes are fine, but HX_ERR_NOT_FOUND when that is all there
+ * is. When it returns nothing reaches the pages any more.
+ * Return: HX_OK, HX_ERR_INVALID, HX_ERR_NOT_FOUND, HX_ERR_LIMIT or HX_ERR_NO_MEMORY (a region would
+ * have to be split). Nothing is changed when it fails. */
 enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size) HX_MUST_CHECK;
 
-/* Changes what may be done. Return: HX_OK; HX_ERR_INVALID; HX_ERR_NOT_FOUND: there is a hole or a
- * guard in the range; HX_ERR_NO_MEMORY, HX_ERR_LIMIT. Nothing is changed by a failure. */
+/* Gives all of the range SPACE_WRITE and SPACE_EXEC as in `flags`. Return: as unmap; NOT_FOUND when
+ * any of it is not mapped, or a guard. */
 enum hx_status space_protect(struct space *space, vaddr_t address, u64 size,
                              u32 flags) HX_MUST_CHECK;
 
-/* Frame owner number of the space's private pages, for accounting. */
+/* The region that holds `address`, or the next above. Return: HX_OK, HX_ERR_NOT_FOUND. */
+enum hx_status space_query(struct space *space, vaddr_t address,
+                           struct space_info *out) HX_MUST_CHECK;
+
+/* Copies all regions of a range of one space to the same addresses of another, which has nothing
+ * there: private pages are shared until one side writes. Return: HX_OK; as map. On failure `to` is
+ * as before. */
+enum hx_status space_copy(struct space *from, struct space *to, vaddr_t address,
+                          u64 size) HX_MUST_CHECK;
+
+/* Pages that count against the limit. Any. */
+u64 space_resident_pages(const struct space *space);
+
+/* Its number in the frame table (enum frame_owner). Any. */
 u32 space_owner(const struct space *space);
 
-/* Calls visit for each region, in ascending order, with the space locked. */
-struct space_region_info {
-    vaddr_t base;
-    u64 size;
-    u32 flags;
-};
-void space_for_each(struct space *space, void (*visit)(const struct space_region_info *r, void *ctx),
-                    void *ctx);
-
-/* Memory that several spaces can map: pages appear, zeroed, when first touched, and live as long
- * as the object. Reference counted. */
-enum hx_status memory_object_create(u64 size, struct memory_object **out_object) HX_MUST_CHECK;
-void memory_object_get(struct memory_object *object);
-void memory_object_put(struct memory_object *object);
-u64 memory_object_size(const struct memory_object *object);
+/* Makes a page present, as an access would. Return: HX_OK; HX_ERR_FAULT, and *out_reason in words. */
+enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
+                           const char **out_reason) HX_MUST_CHECK;
 
 #endif

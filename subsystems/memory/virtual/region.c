@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions in a sorted array.
+ * Owns:      the arrays.        Callers: space.c, under the space's lock.     Context: thread.
+ * Invariant: (1) list[0 .. count) ascends, no two overlap, none is empty.  (2) what is reserved is
+ *            there: spare_count spares, and capacity for them.
+ * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
+ * search is a few comparisons in adjacent memory, and moving pointers up is what memmove is good at.
+ */
+#include "region.h"
+
+#include <core/memory.h>
+#include <helix/panic.h>
+#include <helix/string.h>
+#include <memory/object.h>
+
+#define FIRST_CAPACITY 16
+#define SPARES_MAX     4 /* kept; more are freed */
+
+void region_map_init(struct region_map *map)
+{
+    *map = (struct region_map){0};
+}
+
+static void spare_push(struct region_map *map, struct region *r)
+{
+    if (map->spare_count == SPARES_MAX) {
+        kfree(r);
+        return;
+    }
+    r->object = (struct memory_object *)map->spare;
+    map->spare = r;
+    map->spare_count++;
+}
+
+static struct region *spare_pop(struct region_map *map)
+{
+    struct region *r = map->spare;
+    HX_ASSERT(r); /* inv 2: the caller has reserved it */
+    map->spare = (struct region *)r->object;
+    map->spare_count--;
+    return r;
+}
+
+void region_map_fini(struct region_map *map)
+{
+    for (u32 i = 0; i < map->count; i++) {
+        kfree(map->list[i]);
+    }
+    while (map->spare) {
+        kfree(spare_pop(map));
+    }
+    kfree(map->list);
+    region_map_init(map);
+}
+
+enum hx_status region_reserve(struct region_map *map, u32 n)
+{
+    HX_ASSERT(n <= SPARES_MAX);
+    if (map->count + n > SPACE_REGIONS_MAX) {
+        return HX_ERR_LIMIT;
+    }
+    if (map->count + n > map->capacity) {
+        u32 capacity = map->capacity ? 2 * map->capacity : FIRST_CAPACITY;
+        struct region **list = kmalloc(capacity * sizeof(*list));
+        if (!list) {
+            return HX_ERR_NO_MEMORY;
+        }
+        if (map->count > 0) {
+            memcpy(list, map->list, map->count * sizeof(*list));
+        }
+        kfree(map->list);
+        map->list = list;
+        map->capacity = capacity;
+    }
+    while (map->spare_count < n) {
+        struct region *r = kmalloc(sizeof(*r));
+        if (!r) {
+            return HX_ERR_NO_MEMORY;
+        }
+        spare_push(map, r);
+    }
+    return HX_OK;
+}
+
+u32 region_find(const struct region_map *map, vaddr_t va)
+{
+    u32 low = 0, high = map->count; /* the answer is in [low, high] */
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (map->list[middle]->end > va) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+struct region *region_at(const struct region_map *map, vaddr_t va)
+{
+    u32 i = region_find(map, va);
+    return i < map->count && map->list[i]->start <= va ? map->list[i] : NULL;
+}
+
+bool region_is_free(const struct region_map *map, vaddr_t start, vaddr_t end)
+{
+    u32 i = region_find(map, start);
+    return i == map->count || map->list[i]->start >= end;
+}
+
+bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
+                vaddr_t *out_start)
+{
+    for (u32 i = region_find(map, first); i < map->count && first < limit; i++) {
+        const struct region *r = map->list[i];
+        if (r->start > first && r->start - first >= size) {
+            break;
+        }
+        first = r->end;
+    }
+    if (first >= limit || limit - first < size) {
+        return false;
+    }
+    *out_start = first;
+    return true;
+}
+
+static bool alike(const struct region *a, const struct region *b)
+{
+    return a->end == b->start && a->backing == SPACE_ANONYMOUS && b->backing == SPACE_ANONYMOUS &&
+           a->flags == b->flags;
+}
+
+void region_join(struct region_map *map, u32 i)
+{
+    if (i + 1 < map->count && alike(map->list[i], map->list[i + 1])) {
+        map->list[i]->end = map->list[i + 1]->end;
+        region_remove(map, i + 1);
+    }
+}
+
+static void insert(struct region_map *map, u32 i, struct region *r)
+{
+    memmove(&map->list[i + 1], &map->list[i], (map->count - i) * sizeof(map->list[0]));
+    map->list[i] = r;
+    map->count++;
+}
+
+void region_add(struct region_map *map, const struct region *model)
+{
+    u32 i = region_find(map, model->start);
+    HX_DEBUG_ASSERT(i == map->count || map->list[i]->start >= model->end); /* inv 1 */
+    if (i > 0 && alike(map->list[i - 1], model)) {
+        map->list[i - 1]->end = model->end;
+        region_join(map, i - 1);
+        return;
+    }
+    struct region *r = spare_pop(map);
+    *r = *model;
+    insert(map, i, r);
+    region_join(map, i);
+}
+
+void region_cut(struct region_map *map, vaddr_t va)
+{
+    u32 i = region_find(map, va);
+    if (i == map->count || map->list[i]->start >= va) {
+        return;
+    }
+    struct region *low = map->list[i], *high = spare_pop(map);
+    u64 skipped = va - low->start;
+    *high = *low;
+    high->start = low->end = va;
+    high->offset += skipped;
+    if (high->object) {
+        memory_object_get(high->object);
+    }
+    if (high->data) {
+        high->data = skipped < high->data_size ? high->data + skipped : NULL;
+        high->data_size -= high->data ? skipped : high->data_size;
+    }
+    insert(map, i + 1, high);
+}
+
+void region_remove(struct region_map *map, u32 i)
+{
+    struct region *r = map->list[i];
+    map->count--;
+    memmove(&map->list[i], &map->list[i + 1], (map->count - i) * sizeof(map->list[0]));
+    spare_push(map, r);
+}
+
+u32 region_cuts(const struct region_map *map, vaddr_t start, vaddr_t end)
+{
+    const struct region *a = region_at(map, start), *b = region_at(map, end);
+    return (u32)(a && a->start < start) + (u32)(b && b->start < end);
+}
+
+bool region_covers(const struct region_map *map, vaddr_t start, vaddr_t end)
+{
+    for (u32 i = region_find(map, start); start < end; i++) {
+        if (i == map->count || map->list[i]->start > start ||
+            map->list[i]->backing == SPACE_GUARD) {
+            return false;
+        }
+        start = map->list[i]->end;
+    }
+    return true;
+}
