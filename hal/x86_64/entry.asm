@@ -19,7 +19,7 @@
 default rel
 extern trap_entry
 extern trap_entry_emergency
-extern syscall_entry
+extern trap_syscall
 
 GS_BASE         equ 0xc0000101
 FLAGS_CLEAR     equ 2
@@ -158,7 +158,7 @@ port_syscall:
         push_registers
         xor     ebp, ebp                    ; ends backtraces
         mov     rdi, rsp
-        call    syscall_entry
+        call    trap_syscall
         ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame has
         ; been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
         mov     rcx, [rsp + FRAME_RIP]

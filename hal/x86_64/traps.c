@@ -90,7 +90,7 @@ static void decode(const struct hal_trap_frame *frame, struct hal_trap *trap)
 
 void trap_entry(struct hal_trap_frame *frame);
 void trap_entry_emergency(struct hal_trap_frame *frame);
-void syscall_entry(struct hal_trap_frame *frame);
+void trap_syscall(struct hal_trap_frame *frame);
 
 static void exception(struct hal_trap_frame *frame)
 {
@@ -110,7 +110,7 @@ void trap_entry_emergency(struct hal_trap_frame *frame)
     exception(frame);
 }
 
-void syscall_entry(struct hal_trap_frame *frame)
+void trap_syscall(struct hal_trap_frame *frame)
 {
     hal_irq_enable();
     hal_event_syscall(frame);
@@ -122,7 +122,7 @@ void syscall_entry(struct hal_trap_frame *frame)
 void trap_entry(struct hal_trap_frame *frame)
 {
     if (frame->vector == VECTOR_SYSCALL && hal_frame_is_user(frame)) {
-        syscall_entry(frame);
+        trap_syscall(frame);
         return;
     }
     if (frame->vector >= VECTOR_IRQ_BASE && frame->vector != VECTOR_SYSCALL) {
