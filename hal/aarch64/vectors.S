@@ -8,15 +8,9 @@
  * is closed around the instructions that ELR and SPSR must survive.
  * PAN is set by the CPU on entry (SCTLR.SPAN is 0); user memory is reached by LDTR and STTR alone.
  * Stack overflow: pushing a frame on a stack that ran into its guard page would fault again, and
-<<<<<<< HEAD
- * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether the
- * frame's both ends are writable (AT S1E1W), and takes this CPU's emergency stack if not. Interrupts
- * need no such check: their push faults, and arrives here.
-=======
  * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether both
  * ends of the frame are writable (AT S1E1W), and takes this CPU's emergency stack if not.
  * Interrupts need no such check: their push faults, and arrives here.
->>>>>>> smp
  * TPIDRRO_EL0 is scratch at EL1 and zero for programs.
  * SP_EL0 holds the running thread at EL1: entries from EL0 save the program's and load it.
  * Spec:      Arm ARM D1.3; layout in <port/frame.h>. */
