@@ -3,7 +3,7 @@
  * Owns:      the boot_info, the copy of the ACPI root pointer.    Caller: entry.asm.
  * Context:   early: the first 4 GiB are in the direct map, nothing else works yet.
  */
-#include "multiboot2.h"
+#include <boot/multiboot2.h>
 
 #include <hal/mmu.h>
 #include <helix/bits.h>

@@ -5,7 +5,7 @@
  *            (2) the walk advances by at least 8 bytes a tag, so it ends.
  * Spec:      Multiboot2 1.6 section 3.6.
  */
-#include "multiboot2.h"
+#include <boot/multiboot2.h>
 
 #include <helix/bits.h>
 #include <helix/string.h>

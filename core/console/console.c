@@ -141,12 +141,10 @@ static bool serial_received(void *ctx, irq_t irq)
     (void)ctx;
     (void)irq;
     u8 byte;
-    bool any = false;
     while (hal_serial.read_try(&byte)) {
         hal_event_input(byte);
-        any = true;
     }
-    return any;
+    return true; /* also for a second interrupt whose bytes the first has taken */
 }
 
 void console_input_init(void)

@@ -137,7 +137,8 @@ static void run_last_steps(void)
     }
 }
 
-void kernel_main(struct boot_info *info)
+/* Not inlined, like shell_main(): both stand at the end of every backtrace. */
+HX_NOINLINE void kernel_main(struct boot_info *info)
 {
     boot = info;
     start_serial(info);

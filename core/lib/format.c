@@ -64,6 +64,7 @@ static void put_number(struct output *out, const struct spec *spec, u64 value, u
     char digits[DIGITS_MAX];
     size_t n = 0;
     while (value) {
+        // cppcheck-suppress zerodivcond
         digits[DIGITS_MAX - ++n] = (upper ? "0123456789ABCDEF" : "0123456789abcdef")[value % base];
         value /= base;
     }

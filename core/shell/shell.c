@@ -80,7 +80,7 @@ static HX_NORETURN void run_exec(const char *line)
     machine_end(0);
 }
 
-void shell_main(void)
+HX_NOINLINE void shell_main(void)
 {
     static char line[LINE_MAX];
     const char *exec = cmdline_get("exec");

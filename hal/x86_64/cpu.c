@@ -6,7 +6,7 @@
  *            machine check run on stacks of their own, so a bad RSP is reported, not fatal.
  * Spec:      Intel SDM vol. 3, 2.5 (control registers), 3.4.5 and 7.2 (descriptors, TSS), 6.14.
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/cpu.h>
 #include <helix/format.h>
@@ -17,8 +17,9 @@
 #define SELECTOR_DATA        0x10
 #define SELECTOR_TSS         0x28
 #define EMERGENCY_STACK_SIZE 8192
-#define PAT_DEFAULT_WITH_WC  0x0007010600070106ull /* entry 1 is WC, not WT; the rest as at reset  \
-                                                    */
+#define PAT_DEFAULT_WITH_WC                                                                        \
+    0x0007010600070106ull /* entry 1 is WC, not WT; the rest as at reset                           \
+                           */
 
 const char hal_arch_name[] = "x86_64";
 

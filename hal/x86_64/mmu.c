@@ -11,7 +11,7 @@
  *            two ends split next, and what a failed map had entered is taken out again.
  * Spec:      Intel SDM vol. 3, 4.5 (4-level paging), 4.9.2 (PAT), 4.10.4 (invalidation).
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/mmu.h>
 #include <helix/bits.h>

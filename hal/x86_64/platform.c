@@ -2,7 +2,7 @@
 /* Choosing the drivers of a PC.
  * Owns:      the board's name, the CPU list.       Caller: kernel_main.     Context: early.
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/cpu.h>
 #include <hal/hal.h>

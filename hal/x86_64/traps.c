@@ -3,7 +3,7 @@
  * Owns:      nothing.       Caller: entry.asm.      Context: that of the interrupted code, IRQs
  * off. Spec:      Intel SDM vol. 3, 6.15 (exception reference), 4.7 (page-fault error code).
  */
-#include "port_priv.h"
+#include <port/pc.h>
 
 #include <hal/events.h>
 #include <hal/mmu.h>

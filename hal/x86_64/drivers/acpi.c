@@ -7,7 +7,7 @@
  * Spec:      ACPI 6.4, 5.2.5 (RSDP), 5.2.6 (header), 5.2.7/8 (RSDT, XSDT), 5.2.9 (FADT), 5.2.12
  *            (MADT), 7.4.2 (\_Sx), 4.8.3.2 (PM1 control); IA-PC HPET 1.0a, 3.2.4.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/mmu.h>
 #include <helix/bits.h>

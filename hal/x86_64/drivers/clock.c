@@ -7,7 +7,7 @@
  *            or the ACPI timer.
  * Spec:      IA-PC HPET 1.0a, 2.3; Intel 8254 data sheet; ACPI 6.4, 4.8.3.3 (PM timer).
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/mmu.h>
 #include <helix/bits.h>

@@ -4,7 +4,7 @@
  * Order of restart: the way that ACPI names, the chipset's reset register (port 0xcf9, Intel since
  *            the PIIX3), the keyboard controller's reset line.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <port/x86.h>
 

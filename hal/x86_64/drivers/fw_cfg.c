@@ -4,7 +4,7 @@
  * Spec:      QEMU docs/specs/fw_cfg: selector register, byte-wise data register, file directory of
  *            big-endian entries { u32 size, u16 select, u16 reserved, char name[56] }.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <helix/bits.h>
 #include <helix/string.h>

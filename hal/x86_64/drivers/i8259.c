@@ -3,7 +3,7 @@
  * Owns:      ports 0x20, 0x21, 0xa0, 0xa1.      Context: as <hal/irq.h> says; IRQs masked inside.
  * Spec:      Intel 8259A data sheet; lines 7 and 15 may be spurious: their in-service bit tells.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/irq.h>
 #include <port/x86.h>

@@ -7,7 +7,7 @@
  * Invariant: (1) irq_t is the vector minus 32, so ack needs no table.
  * Spec:      Intel 82093AA data sheet, section 3; ACPI 6.4, 5.2.12.5 (interrupt source override).
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/irq.h>
 #include <hal/mmu.h>

@@ -5,7 +5,7 @@
  *            be left again without a reset of the APIC).
  * Spec:      Intel SDM vol. 3, 11.4 to 11.12.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/mmu.h>
 #include <port/x86.h>

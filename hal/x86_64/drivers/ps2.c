@@ -5,7 +5,7 @@
  * Invariant: (1) waiting for the controller is bounded: a machine without one is the usual case.
  * Spec:      IBM PS/2 technical reference, keyboard and auxiliary device controller.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/events.h>
 #include <helix/irq.h>

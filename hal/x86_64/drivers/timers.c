@@ -5,7 +5,7 @@
  *            the timer queue looks at the clock and arms again, so early is harmless, late is not.
  * Spec:      Intel SDM vol. 3, 11.5.4; Intel 8254 data sheet, mode 0.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/timer.h>
 #include <helix/bits.h>

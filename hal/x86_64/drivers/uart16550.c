@@ -5,7 +5,7 @@
  *            is not there must not slow down every line of the log.
  * Spec:      PC16550D data sheet, section 8.
  */
-#include "../port_priv.h"
+#include <port/pc.h>
 
 #include <hal/serial.h>
 #include <port/x86.h>

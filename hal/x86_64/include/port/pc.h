@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the x86_64 port share.
+/* What the files of the x86_64 port share: nobody else includes it.
  */
-#ifndef PORT_PRIV_H
-#define PORT_PRIV_H
+#ifndef PORT_PC_H
+#define PORT_PC_H
 
 #include <hal/firmware.h>
 #include <hal/irq.h>

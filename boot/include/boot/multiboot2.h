@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading the loader's Multiboot2 information.
  */
-#ifndef MULTIBOOT2_H
-#define MULTIBOOT2_H
+#ifndef BOOT_MULTIBOOT2_H
+#define BOOT_MULTIBOOT2_H
 
 #include <helix/boot_info.h>
 #include <helix/status.h>
