@@ -12,12 +12,7 @@
 typedef u32 hx_handle_t;
 #define HX_HANDLE_NONE 0u
 
-enum hx_object_type {
-    HX_OBJECT_NONE,
-    HX_OBJECT_PROCESS,
-    HX_OBJECT_THREAD,
-    HX_OBJECT_TYPE_COUNT
-};
+enum hx_object_type { HX_OBJECT_NONE, HX_OBJECT_PROCESS, HX_OBJECT_THREAD, HX_OBJECT_TYPE_COUNT };
 
 /* Rights of a handle; they only ever shrink. */
 #define HX_RIGHT_READ      (1u << 0)
@@ -43,6 +38,10 @@ enum hx_object_type {
 
 /* clock_read, in ns: since boot; since 1970-01-01 00:00 UTC; CPU time of the calling thread. */
 enum hx_clock { HX_CLOCK_MONOTONIC, HX_CLOCK_WALL, HX_CLOCK_THREAD, HX_CLOCK_COUNT };
+
+/* Deadlines are on HX_CLOCK_MONOTONIC. One that has passed makes a wait a question: what is not
+ * ready is HX_ERR_TIMED_OUT. */
+#define HX_DEADLINE_NEVER UINT64_MAX
 
 /* Exit statuses of a process: 0 .. 255 by its own choice; these when it was ended. */
 #define HX_EXIT_KILLED 256
