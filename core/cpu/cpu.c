@@ -43,7 +43,11 @@ u64 cpu_online_mask(void)
 
 u32 cpu_online_count(void)
 {
-    return (u32)__builtin_popcountll(cpu_online_mask());
+    u32 count = 0;
+    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
+        count++;
+    }
+    return count;
 }
 
 static void set_online(cpu_id_t cpu)

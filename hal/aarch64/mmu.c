@@ -18,6 +18,7 @@
 #include <helix/bits.h>
 #include <helix/panic.h>
 #include <port/mmu.h>
+#include <port/platform.h>
 #include <port/sysreg.h>
 
 #define LEVELS        4
@@ -416,6 +417,58 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
     return status;
 }
 
+static void range_sweep(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size, hal_walk_fn *fn,
+                        void *ctx)
+{
+    while (size > 0) {
+        u64 *entry = &table[level_index(va, level)];
+        u64 chunk = chunk_size(va, size, level);
+        struct hal_mapping gone = {.va = va};
+        if (entry_is_table(*entry, level)) {
+            range_sweep(entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
+            if ((*entry & COUNT_MASK) == 0) {
+                gone.pa = *entry & PTE_ADDRESS;
+                gone.flags = MAP_TABLE;
+            }
+        } else if (*entry != 0) {
+            gone.pa = *entry & PTE_ADDRESS;
+            gone.size = level_span(level);
+            gone.flags = flags_from_entry(*entry);
+        }
+        if (gone.pa != 0) {
+            *entry = 0;
+            count_add(parent, (u64)-1);
+            HX_IGNORE(fn(ctx, &gone), "a sweep goes to its end");
+        }
+        va += chunk;
+        size -= chunk;
+    }
+}
+
+static enum hx_status mmu_sweep(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
+                                void *ctx)
+{
+    if (space->root == 0 || !range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    u64 root_count = 0;
+    range_sweep(&root_count, space_root(space), 0, va, size, fn, ctx);
+    publish();
+    return HX_OK;
+}
+
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    return hal_event_table_alloc(&space->root);
+}
+
+/* Nothing is mapped, so every table below the root is gone already. */
+static void mmu_space_fini(struct hal_space *space)
+{
+    hal_event_table_free(space->root);
+    space->root = 0;
+}
+
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
     if (!range_is_valid(space, va, size)) {
@@ -482,6 +535,16 @@ static void mmu_activate(struct hal_space *space)
     hal_irq_restore(state);
 }
 
+paddr_t port_mmu_root(void)
+{
+    return mmu.kernel_root;
+}
+
+paddr_t port_image_phys(const void *p)
+{
+    return image_phys(p);
+}
+
 const struct hal_mmu_ops hal_mmu = {
     .init = mmu_init,
     .map = mmu_map,
@@ -490,6 +553,10 @@ const struct hal_mmu_ops hal_mmu = {
     .query = mmu_query,
     .walk = mmu_walk,
     .activate = mmu_activate,
+    .space_init = mmu_space_init,
+    .space_fini = mmu_space_fini,
+    .sweep = mmu_sweep,
     .flush = mmu_flush,
+    .flush_broadcasts = true,
     .phys_limit = mmu_phys_limit,
 };

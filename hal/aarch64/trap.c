@@ -2,7 +2,7 @@
 /* From syndrome to struct hal_trap.
  * Owns:      the emergency stacks.      Callers: vectors.S.      Locks: none.
  * Context:   that of the interrupted code, DAIF masked.
- * Invariant: port_emergency_tops[n] is a usable stack for every CPU n that runs.
+ * Invariant: the local block of every CPU that runs names a usable emergency stack.
  * Spec:      Arm ARM D17.2.37 (ESR_EL1), D17.2.40 (FAR_EL1); data fault codes in table D17-2. */
 #include <hal/events.h>
 #include <hal/smp.h>
@@ -33,11 +33,13 @@
 
 static u8 boot_emergency[EMERGENCY_SIZE] HX_ALIGNED(16);
 
-/* By CPU number; vectors.S reads it. Others than the boot CPU get theirs when they are started. */
-u64 port_emergency_tops[HAL_CPUS_MAX] = {[0] = (u64)boot_emergency + EMERGENCY_SIZE};
+/* From boot/aarch64/entry.S until core sets its own. */
+struct hal_cpu_local port_boot_local = {.emergency = (vaddr_t)boot_emergency + EMERGENCY_SIZE};
 
 /* Called by vectors.S; emergency says that the stack pointer was of no use. */
+void port_syscall(struct hal_trap_frame *frame);
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency);
+void port_trap_irq(struct hal_trap_frame *frame);
 void port_trap_fiq(struct hal_trap_frame *frame);
 void port_trap_serror(struct hal_trap_frame *frame);
 void port_trap_bad_stack(struct hal_trap_frame *frame);
@@ -54,7 +56,7 @@ static const struct {
     {0x0d, TRAP_PROTECTION, "branch target exception"},
     {0x0e, TRAP_PROTECTION, "illegal execution state"},
     {0x11, TRAP_OTHER, "SVC (AArch32)"},
-    {0x15, TRAP_OTHER, "SVC"},
+    {0x15, TRAP_OTHER, "SVC in the kernel"},
     {0x16, TRAP_UNDEFINED, "HVC"},
     {0x17, TRAP_UNDEFINED, "SMC"},
     {0x18, TRAP_UNDEFINED, "trapped system register access"},
@@ -134,6 +136,21 @@ static void trap_decode(const struct hal_trap_frame *frame, struct hal_trap *tra
     }
 }
 
+/* vectors.S has unmasked everything. */
+void port_syscall(struct hal_trap_frame *frame)
+{
+    hal_event_syscall(frame);
+    hal_irq_disable();
+    hal_event_return(frame);
+}
+
+void port_trap_irq(struct hal_trap_frame *frame)
+{
+    hal_event_irq(frame);
+    hal_event_return(frame);
+}
+
+/* The emergency stack holds nothing but this frame: no thread may be switched away from there. */
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency)
 {
     struct hal_trap trap;
@@ -151,6 +168,9 @@ void port_trap_sync(struct hal_trap_frame *frame, u32 emergency)
         frame->pc += 4; /* ELR names the BRK itself */
     }
     hal_event_trap(frame, &trap);
+    if (emergency == 0) {
+        hal_event_return(frame);
+    }
 }
 
 static void trap_report(struct hal_trap_frame *frame, enum hal_trap_kind kind, const char *name)
@@ -179,6 +199,7 @@ void port_trap_bad_stack(struct hal_trap_frame *frame)
 void port_trap_aarch32(struct hal_trap_frame *frame)
 {
     trap_report(frame, TRAP_UNDEFINED, "AArch32 code");
+    hal_event_return(frame);
 }
 
 void hal_trap_frame_print(const struct hal_trap_frame *frame,

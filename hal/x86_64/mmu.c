@@ -15,6 +15,7 @@
 
 #include <hal/mmu.h>
 #include <helix/bits.h>
+#include <helix/panic.h>
 #include <port/x86.h>
 
 #define ENTRY_PRESENT  (1ull << 0)
@@ -356,12 +357,103 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
 
 static enum hx_status mmu_init(void)
 {
-    return hal_event_table_alloc(&kernel_root);
+    static const vaddr_t regions[] = {DEVICE_BASE, STACKS_BASE, HEAP_BASE, PERCPU_BASE};
+    enum hx_status status = hal_event_table_alloc(&kernel_root);
+    /* User spaces copy the top level, so each region's entry is there from the start. The direct
+     * map and the image are mapped before there is any process. */
+    for (u32 i = 0; status == HX_OK && i < HX_ARRAY_SIZE(regions); i++) {
+        paddr_t frame;
+        status = hal_event_table_alloc(&frame);
+        if (status == HX_OK) {
+            *slot(hal_phys_to_virt(kernel_root), regions[i], TOP) =
+                frame | ENTRY_PRESENT | ENTRY_WRITE;
+        }
+    }
+    return status;
 }
 
 static void mmu_activate(struct hal_space *space)
 {
     cr3_write(space->root ? space->root : kernel_root);
+}
+
+/* user halves */
+
+static void sweep_table(u64 *parent, u64 *table, u32 level, vaddr_t va, u64 size, hal_walk_fn *fn,
+                        void *ctx)
+{
+    vaddr_t last = va + size - 1;
+    u32 end = (u32)(last >> LEVEL_SHIFT(level) & (ENTRIES - 1));
+    for (u32 i = (u32)(va >> LEVEL_SHIFT(level) & (ENTRIES - 1)); i <= end; i++) {
+        u64 *entry = &table[i];
+        vaddr_t start = (va & ~(LEVEL_SIZE(level) - 1));
+        vaddr_t next = start + LEVEL_SIZE(level);
+        u64 chunk = next - 1 < last ? next - va : last - va + 1;
+        struct hal_mapping gone = {.va = va};
+        bool removed = false;
+        if (!(*entry & ENTRY_PRESENT)) {
+            /* a hole as large as the entry */
+        } else if (level == 0) {
+            describe(*entry, level, va, &gone);
+            removed = true;
+        } else {
+            sweep_table(entry, table_at(*entry), level - 1, va, chunk, fn, ctx);
+            if ((*entry & COUNT_MASK) == 0 && level != TOP) {
+                gone.pa = *entry & ENTRY_ADDRESS;
+                gone.flags = MAP_TABLE;
+                removed = true;
+            }
+        }
+        if (removed) {
+            *entry = 0;
+            *parent -= COUNT_ONE;
+            HX_IGNORE(fn(ctx, &gone), "a sweep goes to its end");
+        }
+        va += chunk;
+    }
+}
+
+static enum hx_status mmu_sweep(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
+                                void *ctx)
+{
+    u64 root_entry = 0; /* the root has no entry that counts */
+    if (!space->root || !range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    sweep_table(&root_entry, root_of(space), TOP, va, size, fn, ctx);
+    return HX_OK;
+}
+
+/* The kernel's half of a root is a copy: all its entries exist before the first process. */
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    enum hx_status status = hal_event_table_alloc(&space->root);
+    if (status == HX_OK) {
+        u64 *root = root_of(space);
+        const u64 *kernel = hal_phys_to_virt(kernel_root);
+        for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
+            root[i] = kernel[i];
+        }
+    }
+    return status;
+}
+
+static void mmu_space_fini(struct hal_space *space)
+{
+    u64 *root = root_of(space);
+    for (u32 i = 0; i < ENTRIES / 2; i++) {
+        if (root[i] & ENTRY_PRESENT) {
+            HX_ASSERT((root[i] & COUNT_MASK) == 0);
+            hal_event_table_free(root[i] & ENTRY_ADDRESS);
+        }
+    }
+    hal_event_table_free(space->root);
+    space->root = 0;
+}
+
+paddr_t mmu_kernel_root(void)
+{
+    return kernel_root;
 }
 
 /* One INVLPG a page up to this many; then everything but the global pages, then those too. */
@@ -391,6 +483,9 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .space_init = mmu_space_init,
+    .space_fini = mmu_space_fini,
+    .sweep = mmu_sweep,
     .activate = mmu_activate,
     .flush = mmu_flush,
     .phys_limit = cpu_phys_limit,

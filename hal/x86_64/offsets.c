@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers that entry.asm and C share; the build makes offsets.inc of them.
  */
+#include <port/pc.h>
+
 #include <hal/layout.h>
 #include <port/inline.h>
+#include <port/x86.h>
 
 void offsets(void);
 void offsets(void)
@@ -29,4 +32,10 @@ void offsets(void)
     ASM_CONST(FRAME_RFLAGS, offsetof(struct hal_trap_frame, rflags));
     ASM_CONST(FRAME_RSP, offsetof(struct hal_trap_frame, rsp));
     ASM_CONST(FRAME_SS, offsetof(struct hal_trap_frame, ss));
+    ASM_CONST(FRAME_SIZE, sizeof(struct hal_trap_frame));
+    ASM_CONST(LOCAL_KERNEL_STACK, offsetof(struct hal_cpu_local, kernel_stack));
+    ASM_CONST(LOCAL_USER_SP, offsetof(struct hal_cpu_local, user_sp));
+    ASM_CONST(USER_CODE, SELECTOR_USER_CODE);
+    ASM_CONST(USER_DATA, SELECTOR_USER_DATA);
+    ASM_CONST(VECTOR_SYSCALL_NUMBER, VECTOR_SYSCALL);
 }

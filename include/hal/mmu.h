@@ -12,6 +12,7 @@
  *   protect   no         any   with table frames        INVALID NOT_FOUND NO_MEMORY (split)
  *   query     no         any   yes                      NOT_FOUND
  *   walk      no         any   yes                      what the visitor returned
+ *   sweep     no         any   with table frames        what the visitor returned
  *   activate  no         any   yes                      -
  *   flush     no         any   yes                      -
  */
@@ -45,6 +46,9 @@ struct hal_mapping {
     u32 flags;
 };
 
+/* What sweep() hands over beside mappings: size 0, the emptied page table's frame in pa. */
+#define MAP_TABLE (1u << 31)
+
 /* Return: HX_OK to go on; anything else ends the walk and is returned from it. */
 typedef enum hx_status hal_walk_fn(void *ctx, const struct hal_mapping *mapping);
 
@@ -65,10 +69,22 @@ struct hal_mmu_ops {
     enum hx_status (*query)(struct hal_space *space, vaddr_t va, struct hal_mapping *out);
     /* Visits every mapping in ascending order, one page-table leaf a call. */
     enum hx_status (*walk)(struct hal_space *space, hal_walk_fn *fn, void *ctx);
+    /* An empty user half. Return: HX_OK, HX_ERR_NO_MEMORY. */
+    enum hx_status (*space_init)(struct hal_space *space);
+    /* Frees the tables of a user half in which nothing is mapped and which is current nowhere. */
+    void (*space_fini)(struct hal_space *space);
+    /* Removes whatever is mapped in the range, holes and all, and hands each mapping to fn, after
+     * it is gone from the tables but not yet from TLBs; and each table that this emptied, flags
+     * MAP_TABLE, for hal_event_table_free() once TLBs have been flushed. User spaces, where every
+     * mapping is one page. fn returns HX_OK. */
+    enum hx_status (*sweep)(struct hal_space *space, vaddr_t va, u64 size, hal_walk_fn *fn,
+                            void *ctx);
     /* Makes the space current on this CPU. The kernel's own space has no user half. */
     void (*activate)(struct hal_space *space);
-    /* Forgets cached translations of the range on this CPU. */
+    /* Forgets cached translations of the range on this CPU; on all CPUs if the hardware does that,
+     * which `flush_broadcasts` says. */
     void (*flush)(vaddr_t va, u64 size);
+    bool flush_broadcasts;
     /* One past the largest physical address the CPU can form. Legal before init. */
     u64 (*phys_limit)(void);
 };

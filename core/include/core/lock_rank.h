@@ -6,6 +6,8 @@
 #define CORE_LOCK_RANK_H
 
 enum lock_rank {
+    LOCK_RANK_PROCESS = 100, /* tree of processes, threads of one */
+    LOCK_RANK_HANDLES = 110, /* a handle table: a leaf, references are dropped outside */
     LOCK_RANK_TASKS = 120, /* list of all tasks */
     LOCK_RANK_GRACE = 130, /* callbacks that wait for a grace period: a leaf */
     LOCK_RANK_WAIT = 150, /* a wait queue; wakes tasks below it */

@@ -29,6 +29,7 @@ void sched_ctx_fini(struct sched_ctx *ctx);
 
 /* A blocked task becomes ready. False when it was not blocked. Context: any but NMI. */
 bool sched_wake(struct task *task);
+bool sched_wake_masked(struct task *task); /* the same with interrupts masked already */
 
 /* Leaves the CPU to whom the policy picks. The current task's state says whether it stays ready
  * (TASK_RUNNING) or not. Interrupts masked. */

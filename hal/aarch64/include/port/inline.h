@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The hot primitives of <hal/port.h> for aarch64.
- * Context:   any.      State: none but TPIDR_EL1, which holds this CPU's logical number.
+ * Context:   any.      State: TPIDR_EL1 points at this CPU's struct hal_cpu_local; SP_EL0, which
+ * EL1 does not use as a stack, holds the running thread. What reads them is volatile: a thread may
+ * be on another CPU the next time.
  * Interrupts are PSTATE.I alone: F stays open, for what must reach a CPU that masks interrupts.
  */
 #ifndef PORT_INLINE_H
@@ -29,6 +31,22 @@ _Static_assert(offsetof(struct hal_trap_frame, esr) == FRAME_ESR, "frame layout"
 _Static_assert(offsetof(struct hal_trap_frame, far) == FRAME_FAR, "frame layout");
 _Static_assert(offsetof(struct hal_trap_frame, record) == FRAME_RECORD, "frame layout");
 _Static_assert(sizeof(struct hal_trap_frame) == FRAME_SIZE && FRAME_SIZE % 16 == 0, "SP alignment");
+
+/* What TPIDR_EL1 points at; offsets in <port/frame.h>. */
+struct hal_cpu_local {
+    u64 number;
+    void *current;        /* SP_EL0 while in the kernel */
+    vaddr_t kernel_stack; /* where hal_user_enter() leaves SP_EL1 */
+    vaddr_t emergency;    /* top of the stack for a stack overflow */
+    u64 scratch;          /* of the emergency entry */
+};
+
+_Static_assert(offsetof(struct hal_cpu_local, current) == LOCAL_CURRENT, "local layout");
+_Static_assert(offsetof(struct hal_cpu_local, kernel_stack) == LOCAL_KERNEL_STACK, "local layout");
+_Static_assert(offsetof(struct hal_cpu_local, emergency) == LOCAL_EMERGENCY, "local layout");
+_Static_assert(offsetof(struct hal_cpu_local, scratch) == LOCAL_SCRATCH, "local layout");
+
+#define HAL_FPU_STATE_SIZE FPU_SIZE
 
 #define DAIF_I 0x80u
 
@@ -59,9 +77,34 @@ static inline bool hal_irq_is_enabled(void)
     return (sysreg_read(daif) & DAIF_I) == 0;
 }
 
+static inline struct hal_cpu_local *hal_cpu_local(void)
+{
+    return (struct hal_cpu_local *)sysreg_read(tpidr_el1);
+}
+
 static inline cpu_id_t hal_cpu_number(void)
 {
-    return (cpu_id_t)sysreg_read(tpidr_el1);
+    return (cpu_id_t)hal_cpu_local()->number;
+}
+
+/* The block takes over what the one before it held. */
+static inline void hal_cpu_local_set(struct hal_cpu_local *local)
+{
+    *local = *hal_cpu_local();
+    hx_compiler_barrier();
+    sysreg_write(tpidr_el1, (vaddr_t)local);
+}
+
+static inline void *hal_current(void)
+{
+    return (void *)sysreg_read(sp_el0);
+}
+
+/* The block's copy is for entries from EL0, where SP_EL0 is the program's. */
+static inline void hal_current_set(void *current)
+{
+    hal_cpu_local()->current = current;
+    sysreg_write(sp_el0, (vaddr_t)current);
 }
 
 static inline void hal_cpu_relax(void)
@@ -106,6 +149,14 @@ static inline u64 hal_counter_read(void)
     return value;
 }
 
+/* PMCCNTR_EL0, which hal_cpu.init starts: the virtual counter steps once in 16 instructions. */
+static inline u64 hal_cycles_read(void)
+{
+    u64 value;
+    __asm__ volatile("isb\n\tmrs %0, pmccntr_el0" : "=r"(value)::"memory");
+    return value;
+}
+
 static HX_ALWAYS_INLINE vaddr_t hal_frame_pointer(void)
 {
     return (vaddr_t)__builtin_frame_address(0);
@@ -137,6 +188,24 @@ static inline vaddr_t hal_frame_fp(const struct hal_trap_frame *frame)
 static inline bool hal_frame_is_user(const struct hal_trap_frame *frame)
 {
     return (frame->state & 0xf) == 0;
+}
+
+static inline bool hal_frame_irqs_enabled(const struct hal_trap_frame *frame)
+{
+    return (frame->state & DAIF_I) == 0;
+}
+
+void port_page_zero(void *page); /* switch.S */
+void port_page_copy(void *dst, const void *src);
+
+static inline void hal_page_zero(void *page)
+{
+    port_page_zero(page);
+}
+
+static inline void hal_page_copy(void *dst, const void *src)
+{
+    port_page_copy(dst, src);
 }
 
 /* One load or store without writeback: a hypervisor that emulates the device can decode it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The hot primitives of <hal/port.h> for x86_64.
- * GS base points at struct port_cpu of this CPU in kernel mode; entry.asm swaps it with the user's.
+ * GS base points at this CPU's struct hal_cpu_local in kernel mode; entry.asm swaps it with the
+ * user's. Whatever reads through it is volatile: a task may be on another CPU the next time.
  */
 #ifndef PORT_INLINE_H
 #define PORT_INLINE_H
@@ -17,10 +18,22 @@ struct hal_trap_frame {
     u64 rip, cs, rflags, rsp, ss;
 };
 
-/* What GS points at. */
-struct port_cpu {
-    u64 number; /* logical CPU; read as gs:0 */
+struct port_tss;
+
+/* What GS points at. The assembly below and entry.asm know the offsets. */
+struct hal_cpu_local {
+    u64 number;                 /* 0 */
+    void *current;              /* 8 */
+    struct hal_cpu_local *self; /* 16 */
+    vaddr_t kernel_stack;       /* 24: where SYSCALL puts its frame; the TSS has a copy */
+    u64 user_sp;                /* 32: scratch of the SYSCALL entry */
+    struct port_tss *tss;       /* 40 */
 };
+_Static_assert(offsetof(struct hal_cpu_local, number) == 0, "used as gs:0");
+_Static_assert(offsetof(struct hal_cpu_local, current) == 8, "used as gs:8");
+_Static_assert(offsetof(struct hal_cpu_local, self) == 16, "used as gs:16");
+
+#define HAL_FPU_STATE_SIZE 512 /* FXSAVE */
 
 #define RFLAGS_IF (1u << 9)
 
@@ -61,8 +74,36 @@ static inline void hal_irq_disable(void)
 static inline cpu_id_t hal_cpu_number(void)
 {
     u64 number;
-    __asm__("movq %%gs:0, %0" : "=r"(number));
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(number));
     return (cpu_id_t)number;
+}
+
+static inline struct hal_cpu_local *hal_cpu_local(void)
+{
+    struct hal_cpu_local *local;
+    __asm__ volatile("movq %%gs:16, %0" : "=r"(local));
+    return local;
+}
+
+/* The block takes over what the one before it held. MSR 0xc0000101 is the GS base. */
+static inline void hal_cpu_local_set(struct hal_cpu_local *local)
+{
+    *local = *hal_cpu_local();
+    local->self = local;
+    __asm__ volatile("wrmsr" ::"c"(0xc0000101u), "a"((u32)(u64)local), "d"((u32)((u64)local >> 32))
+                     : "memory");
+}
+
+static inline void *hal_current(void)
+{
+    void *current;
+    __asm__ volatile("movq %%gs:8, %0" : "=r"(current));
+    return current;
+}
+
+static inline void hal_current_set(void *current)
+{
+    __asm__ volatile("movq %0, %%gs:8" ::"r"(current) : "memory");
 }
 
 static inline void hal_cpu_relax(void)
@@ -106,6 +147,11 @@ static inline u64 hal_counter_read(void)
     return (u64)high << 32 | low;
 }
 
+static inline u64 hal_cycles_read(void)
+{
+    return hal_counter_read();
+}
+
 static inline HX_ALWAYS_INLINE vaddr_t hal_frame_pointer(void)
 {
     return (vaddr_t)__builtin_frame_address(0);
@@ -136,6 +182,23 @@ static inline vaddr_t hal_frame_fp(const struct hal_trap_frame *frame)
 static inline bool hal_frame_is_user(const struct hal_trap_frame *frame)
 {
     return (frame->cs & 3) == 3;
+}
+
+static inline bool hal_frame_irqs_enabled(const struct hal_trap_frame *frame)
+{
+    return frame->rflags & RFLAGS_IF;
+}
+
+static inline void hal_page_zero(void *page)
+{
+    u64 words = HX_PAGE_SIZE / 8;
+    __asm__ volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0) : "memory");
+}
+
+static inline void hal_page_copy(void *dst, const void *src)
+{
+    u64 words = HX_PAGE_SIZE / 8;
+    __asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(words)::"memory");
 }
 
 #define PORT_MMIO(bits)                                                                            \

@@ -5,6 +5,7 @@
 #ifndef PORT_X86_H
 #define PORT_X86_H
 
+#include <helix/compiler.h>
 #include <helix/types.h>
 
 #define CR0_PE   (1ull << 0)
@@ -17,20 +18,46 @@
 #define CR4_PAE  (1ull << 5)
 #define CR4_MCE  (1ull << 6)
 #define CR4_PGE  (1ull << 7)
+#define CR4_FXSR (1ull << 9)  /* FXSAVE and SSE */
+#define CR4_XMM  (1ull << 10) /* SIMD errors as #XM */
 #define CR4_UMIP (1ull << 11)
 #define CR4_SMEP (1ull << 20)
 #define CR4_SMAP (1ull << 21)
 
 #define MSR_APIC_BASE      0x1b
+#define MSR_SYSENTER_CS    0x174
 #define MSR_PAT            0x277
 #define MSR_X2APIC         0x800
 #define MSR_EFER           0xc0000080
+#define MSR_STAR           0xc0000081
+#define MSR_LSTAR          0xc0000082
+#define MSR_FMASK          0xc0000084
+#define MSR_FS_BASE        0xc0000100
 #define MSR_GS_BASE        0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
 
-#define EFER_SCE (1ull << 0)
+#define EFER_SCE (1ull << 0) /* SYSCALL */
 #define EFER_LME (1ull << 8)
 #define EFER_NXE (1ull << 11)
+
+/* Selectors. SYSCALL wants the kernel's data behind its code; SYSRET, from SELECTOR_DATA on, the
+ * user's data and then its code. */
+#define SELECTOR_CODE      0x08
+#define SELECTOR_DATA      0x10
+#define SELECTOR_USER_DATA 0x1b
+#define SELECTOR_USER_CODE 0x23
+#define SELECTOR_TSS       0x28
+
+struct HX_PACKED port_tss {
+    u32 reserved0;
+    u64 rsp[3]; /* rsp[0]: where interrupts from user mode put their frame */
+    u64 reserved1;
+    u64 ist[7]; /* IST1 is ist[0] */
+    u64 reserved2;
+    u16 reserved3;
+    u16 io_map_base;
+};
+_Static_assert(sizeof(struct port_tss) == 104, "SDM figure 7-11");
 
 static inline u8 io_read8(u16 port)
 {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The system call gateway: from the table in <abi/syscalls.h> to one function a call.
+ */
+#ifndef CORE_SYSCALL_H
+#define CORE_SYSCALL_H
+
+#include <abi/syscalls.h>
+#include <helix/types.h>
+
+/* Every call is implemented once, by whoever owns its subject. Flags are within their mask and
+ * buffers below USER_SPACE_END when it is called; everything else about the arguments is hostile.
+ * Context: thread of a process, interrupts enabled. Return: a value, or a negative status. */
+#define HX_SYSCALL_DECLARE(number, name, ...)                                                      \
+    s64 sys_##name(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
+HX_SYSCALLS(HX_SYSCALL_DECLARE)
+#undef HX_SYSCALL_DECLARE
+
+enum syscall_arg_kind {
+    SYSCALL_ARG_NONE,
+    SYSCALL_ARG_VALUE,
+    SYSCALL_ARG_FLAGS,
+    SYSCALL_ARG_IN,
+    SYSCALL_ARG_OUT,
+    SYSCALL_ARG_HANDLE,
+};
+
+struct syscall_arg {
+    const char *name;
+    u64 detail; /* flags: the mask; handle: the type */
+    u32 rights;
+    u8 kind;
+    u8 length_arg; /* buffers: which argument says the length, or 0xff when `detail` is it */
+};
+
+struct syscall_entry {
+    s64 (*call)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
+    const char *name;
+    struct syscall_arg args[6];
+};
+
+/* What the table says of a call; NULL for a number that is none. */
+const struct syscall_entry *syscall_entry(u64 number);
+
+#endif

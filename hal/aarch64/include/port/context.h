@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The inline half of <hal/context.h> for aarch64.
+ */
+#ifndef PORT_CONTEXT_H
+#define PORT_CONTEXT_H
+
+static inline u64 hal_syscall_number(const struct hal_trap_frame *frame)
+{
+    return frame->x[8];
+}
+
+static inline u64 hal_syscall_arg(const struct hal_trap_frame *frame, u32 index)
+{
+    return frame->x[index];
+}
+
+static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value)
+{
+    frame->x[0] = (u64)value;
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs: checking a static ELF64 executable, without trusting a byte of it.
+ */
+#ifndef USERSPACE_ELF_H
+#define USERSPACE_ELF_H
+
+#include <helix/compiler.h>
+#include <helix/status.h>
+#include <helix/types.h>
+
+#define ELF_SEGMENTS_MAX 16
+
+struct elf_segment {
+    vaddr_t base;    /* page-aligned */
+    u64 size;        /* bytes in memory, page-aligned, never 0 */
+    u64 file_offset; /* of the first byte that comes from the file */
+    u64 file_size;   /* bytes from the file; the rest is zero */
+    u32 head;        /* bytes of zero before the file's, below a page */
+    bool write, execute;
+};
+
+struct elf_plan {
+    vaddr_t entry;
+    u32 count;
+    struct elf_segment segments[ELF_SEGMENTS_MAX]; /* ascending, no page in two of them */
+};
+
+/* Says how to load the program in [image, image + size), for `machine` (an e_machine number).
+ * Return: HX_OK; HX_ERR_INVALID, not a program for this machine; HX_ERR_CORRUPT, truncated,
+ * overlapping or contradictory; HX_ERR_NO_SPACE, too many segments. *out_reason says why in words.
+ * Context: any; also built for the host. Spec: System V gABI, chapters 4 and 5. */
+enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf_plan *out_plan,
+                         const char **out_reason) HX_MUST_CHECK;
+
+#endif
