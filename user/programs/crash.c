@@ -12,7 +12,7 @@
 
 typedef int code_fn(void);
 
-static int sink; /* so that nothing read is thrown away */
+static volatile int sink; /* so that nothing read is thrown away */
 
 static volatile unsigned char *at(uintptr_t address)
 {
@@ -75,7 +75,7 @@ static void text_write(void)
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 static HX_NOINLINE int deeper(volatile unsigned char *above)
 {
-    volatile char frame[512];
+    volatile unsigned char frame[512];
     frame[0] = frame[1] = above[0];
     return deeper(frame) + frame[1];
 }
@@ -83,13 +83,13 @@ static HX_NOINLINE int deeper(volatile unsigned char *above)
 
 static void stack(void)
 {
-    volatile char first = 1;
+    volatile unsigned char first = 1;
     sink = deeper(&first);
 }
 
 static void divide(void)
 {
-    sink = 1 / (int)(uintptr_t)at(0);
+    sink = (int)((uintptr_t)at(100) / (uintptr_t)at(0));
 }
 
 /* Code in data: on the stack, and in pages that were asked for as writable. */
