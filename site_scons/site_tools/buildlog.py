@@ -19,7 +19,7 @@ from hosttools.errors import HelixError
 from SCons.Script import (Action, COMMAND_LINE_TARGETS, GetBuildFailures, GetOption,
                           SConsignFile, SetOption)
 
-STEPS = ("prepare", "boot", "core", "hal", "modules", "fs", "subsystems", "tests", "profile",
+STEPS = ("prepare", "boot", "core", "hal", "modules", "fs", "subsystems", "user", "tests", "profile",
          "link", "iso", "verify", "symbols")
 TITLES = {"hal": "HAL", "iso": "ISO"}
 

@@ -85,6 +85,7 @@ def make_iso(target, source, env):
     os.makedirs(f"{work}/bin")
     shutil.copyfile(source[0].abspath, f"{work}/root/boot/helix-kernel")
     shutil.copyfile(source[1].abspath, f"{work}/root/boot/grub/grub.cfg")
+    shutil.copyfile(source[2].abspath, f"{work}/root/boot/boot.cpio")
     # grub-mkrescue finds mformat by PATH; -N fixes the serial number, which is random otherwise.
     mformat = f"{work}/bin/mformat"
     with open(mformat, "w", encoding="ascii") as out:
@@ -120,8 +121,8 @@ def link(env, target, objects, script):
     return node
 
 
-def kernel_image(env, name, objects):
-    """Everything made of one set of objects: nodes by what they are."""
+def kernel_image(env, name, objects, archive):
+    """Everything made of one set of objects and the boot archive: nodes by what they are."""
     arch, work, out = env["arch"], f"$OUT/link/{name}", "$OUT/output"
     linking, symbols = env.Clone().ForStep("link"), env.Clone().ForStep("symbols")
     script = f"boot/{arch}/kernel.ld"
@@ -149,11 +150,11 @@ def kernel_image(env, name, objects):
     env.Depends(verified, "#site_scons/hosttools/verify.py")
     if arch == "x86_64":
         iso = env.Command(f"{out}/{name.replace('-kernel', '')}.iso",
-                          [kernel, "#boot/grub/grub.cfg"],
+                          [kernel, "#boot/grub/grub.cfg", archive],
                           step_action("iso", make_iso, "  ISO      $TARGET"))
         env.Depends(iso, verified)
     trees = [device_tree(env, source) for source in sorted(glob.glob(f"hal/{arch}/boards/*/*.dts"))]
-    parts = [kernel, sym, *image, verified, *trees]
+    parts = [kernel, sym, *image, verified, archive, *trees]
     return Image(kernel=parts, symbols=sym, iso=iso or verified, all=[*parts, *iso])
 
 

@@ -66,8 +66,8 @@ def test_the_log_has_a_line_for_each_step(t):
                  for line in file.read().splitlines()]
     assert all(lines), "a line of another form"
     steps = [line[1] for line in lines]
-    assert steps == ["prepare", "boot", "core", "HAL", "modules", "fs", "subsystems", "tests",
-                     "profile", "link", "ISO", "verify", "symbols", "total"], steps
+    assert steps == ["prepare", "boot", "core", "HAL", "modules", "fs", "subsystems", "user",
+                     "tests", "profile", "link", "ISO", "verify", "symbols", "total"], steps
     took = {line[1]: (line[2], float(line[3])) for line in lines}
     for step in ("boot", "core", "HAL", "link", "ISO"):
         assert took[step][1] > 0 and "commands" in took[step][0], (step, took[step])
