@@ -129,10 +129,22 @@ static void cpu_sync_icache(vaddr_t base, size_t size)
     __asm__ volatile("dsb ish\n\tisb" ::: "memory");
 }
 
+/* RNDR is S3_3_C2_C4_0; it sets Z when there is none ready (Arm ARM D17.2.138). */
+static bool cpu_random(u64 *out)
+{
+    u64 value, ok = 0;
+    if (cpu_has(CPU_RANDOM)) {
+        __asm__ volatile("mrs %0, s3_3_c2_c4_0\n\tcset %1, ne" : "=r"(value), "=r"(ok)::"cc");
+        *out = value;
+    }
+    return ok;
+}
+
 const struct hal_cpu_ops hal_cpu = {
     .init_early = cpu_init_early,
     .init = cpu_init,
     .name = cpu_name,
     .has = cpu_has,
+    .random = cpu_random,
     .sync_icache = cpu_sync_icache,
 };

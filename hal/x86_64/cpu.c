@@ -223,6 +223,15 @@ static void cpu_name(char *buf, size_t size)
     HX_IGNORE(str_copy(buf, *start ? start : "x86_64 CPU", size), "a cut name is a name");
 }
 
+static bool cpu_random(u64 *out)
+{
+    u8 ok = 0;
+    if (cpu_has(CPU_RANDOM)) {
+        __asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(*out), "=qm"(ok)::"cc");
+    }
+    return ok;
+}
+
 /* x86 keeps instruction caches coherent; a serialising instruction before jumping to new code is
  * all it asks for (SDM vol. 3, 8.1.3), and the IRET or CR3 load on the way there is one. */
 static void cpu_sync_icache(vaddr_t base, size_t size)
@@ -248,5 +257,6 @@ const struct hal_cpu_ops hal_cpu = {
     .init = cpu_init,
     .name = cpu_name,
     .has = cpu_has,
+    .random = cpu_random,
     .sync_icache = cpu_sync_icache,
 };

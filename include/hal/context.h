@@ -55,6 +55,7 @@ size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n);
 
 /* For hal_event_trap(): when `frame` interrupted one of the two copies above at an access to user
  * memory, makes it return how much was left, and answers true. */
+bool hal_user_copy_covers(const struct hal_trap_frame *frame); /* only answers */
 bool hal_user_copy_fixup(struct hal_trap_frame *frame);
 
 /* A system call arrives as hal_event_syscall(frame); these read and answer it. Number and

@@ -74,6 +74,8 @@ struct boot_info {
     const char *problem; /* why the system cannot start, in words, or NULL: kernel_main says so */
     const char *warning; /* what is odd but was worked around, or NULL */
     u64 entry_counter;   /* hal_counter_read() at the kernel's first instructions */
+    u32 seed_size;       /* bytes of seed[]; 0: the loader gave none */
+    u8 seed[64];         /* random bytes for this boot */
     u64 boot_cpu_hw_id;  /* MPIDR affinity or local APIC id */
 };
 
