@@ -23,8 +23,8 @@
 
 #define CNTKCTL_VIRTUAL (1u << 1) /* programs read CNTVCT: time by no call */
 #define PMUSER_CYCLES   (1u << 2) /* programs read PMCCNTR */
-#define PMCR_COUNT ((1u << 0) | (1u << 2) | (1u << 6)) /* on, cycle counter to zero and 64 bits */
-#define PMCCNTR_ON (1u << 31)
+#define PMCR_COUNT      ((1u << 0) | (1u << 2) | (1u << 6)) /* on, cycles from zero, 64 bits */
+#define PMCCNTR_ON      (1u << 31)
 
 const char hal_arch_name[] = "aarch64";
 const u16 hal_elf_machine = 183; /* EM_AARCH64 */

@@ -184,7 +184,7 @@ static enum hx_status cpu_init(cpu_id_t cpu)
 {
     u32 edx = cpuid_read(1, 0).d;
     u64 cr4 = CR4_PAE | CR4_FXSR | CR4_XMM; /* long mode has SSE2 */
-    cr4 |= edx >> 13 & 1 ? CR4_PGE : 0; /* inv 1, each of these */
+    cr4 |= edx >> 13 & 1 ? CR4_PGE : 0;     /* inv 1, each of these */
     cr4 |= edx >> 7 & 1 ? CR4_MCE : 0;
     cr4 |= cpu_has(CPU_NO_EXEC_USER) ? CR4_SMEP : 0;
     cr4 |= cpu_has(CPU_NO_ACCESS_USER) ? CR4_SMAP : 0;
