@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* From the loader to C.
- * Context:   boot CPU, EL2 or EL1, MMU off, at any 2 MiB aligned address; x0 = device tree.
+/* From the loader to C; and from the firmware to C for every other CPU.
+ * Context:   EL2 or EL1, MMU off, at any 2 MiB aligned address. Boot CPU: x0 = device tree. Others:
+ *            port_startup_entry, when struct port_startup has been written.
  * Registers: x19 physical image base, x20 device tree, x21 counter at entry: kept to boot_main.
+ *            x22 is 0 on the boot CPU.
  * Position-independent (ADR, ADRP) until the branch to `linked`; the loader's page tables are
  * built by C with the MMU off on the boot stack.
  * Spec:      Linux Documentation/arm64/booting.rst; Arm ARM for A-profile (DDI 0487). */
 #include "boot_priv.h"
 
+#include <port/frame.h>
 #include <port/mmu.h>
 
 /* The address of a symbol where this code runs. */
@@ -21,6 +24,7 @@
 #define CPTR_OPEN     0x33ff           /* bits that are one; no floating-point trap to EL2 */
 #define ICC_SRE_OPEN  9                /* system registers here and at EL1 */
 #define SPSR_EL1H     0x3c5            /* EL1, own stack pointer, DAIF masked */
+#define AFFINITY      0xff00ffffff     /* of MPIDR: what identifies a CPU */
 
     .section .head.text, "ax"
     .globl _start
@@ -39,6 +43,8 @@ _start:
 entry:
     mrs     x21, cntvct_el0
     mov     x20, x0
+    mov     x22, xzr
+level_check:
     mrs     x0, CurrentEL
     cmp     x0, #2 << 2
     b.lo    at_el1
@@ -117,6 +123,7 @@ at_el1:
     adr_l   x0, early_vectors
     msr     vbar_el1, x0
     isb
+    cbnz    x22, secondary_el1
     adr_l   x0, __boot_stack_top
     mov     sp, x0
     mov     x29, xzr
@@ -144,6 +151,13 @@ at_el1:
     b.lo    1b
     dsb     sy
 
+    adr_l   x4, boot_tables
+    add     x5, x4, #BOOT_TABLE_SIZE
+    ldr     x6, =linked
+
+/* x4 TTBR0, which maps the image one to one, x5 TTBR1, x6 where to go on with the MMU on. */
+    .type mmu_on, %function
+mmu_on:
     ldr     x0, =MAIR_VALUE
     msr     mair_el1, x0
     ldr     x0, =TCR_VALUE
@@ -154,10 +168,8 @@ at_el1:
     csel    x1, x1, x2, lo
     orr     x0, x0, x1, lsl #TCR_IPS_SHIFT
     msr     tcr_el1, x0
-    adr_l   x0, boot_tables
-    msr     ttbr0_el1, x0
-    add     x0, x0, #BOOT_TABLE_SIZE
-    msr     ttbr1_el1, x0
+    msr     ttbr0_el1, x4
+    msr     ttbr1_el1, x5
     tlbi    vmalle1
     ic      iallu
     dsb     nsh
@@ -165,8 +177,7 @@ at_el1:
     ldr     x0, =SCTLR_ON
     msr     sctlr_el1, x0
     isb
-    ldr     x0, =linked
-    br      x0
+    br      x6
 
     .type linked, %function
 linked:
@@ -185,6 +196,43 @@ linked:
     mov     x1, x21
     mov     x2, x19
     bl      boot_main
+
+/* Other CPUs. The loader's tables stay for them: they map the image in TTBR0. */
+    .globl port_startup_entry
+    .type port_startup_entry, %function
+port_startup_entry:
+    mov     x22, #1
+    b       level_check
+
+    .type secondary_el1, %function
+secondary_el1:
+    adr_l   x4, boot_tables
+    adr_l   x5, port_startup
+    ldr     x5, [x5, #STARTUP_ROOT]
+    ldr     x6, =secondary_linked
+    b       mmu_on
+
+/* One that comes after its caller has given up, while port_startup speaks of another, stays here. */
+    .type secondary_linked, %function
+secondary_linked:
+    adr_l   x1, port_startup
+    ldr     x0, [x1, #STARTUP_HW_ID]
+    mrs     x2, mpidr_el1
+    ldr     x3, =AFFINITY
+    and     x2, x2, x3
+    cmp     x0, x2
+    b.ne    1f
+    ldr     x0, [x1, #STARTUP_LOCAL]
+    msr     tpidr_el1, x0
+    msr     sp_el0, xzr                /* no thread yet */
+    ldr     x0, [x1, #STARTUP_STACK]
+    stp     xzr, xzr, [x0, #-16]!      /* a frame record of zeroes ends backtraces */
+    mov     sp, x0
+    mov     x29, x0
+    bl      port_secondary_main
+1:  wfi
+    b       1b
+    .ltorg
 
 /* x0 start, x1 end, both 64-byte aligned, start < end. Clobbers x0. */
     .type zero, %function

@@ -1,12 +1,16 @@
 ; SPDX-License-Identifier: MIT
-; From the boot loader to C, x86_64.
+; From the boot loader to C, x86_64; and from the reset of every other CPU.
 ; Entry:   boot_entry, 32-bit protected mode, paging off, EAX = Multiboot2 magic, EBX = physical
 ;          address of the boot information. BIOS and UEFI loaders leave other bits of CR0, CR4 and
 ;          EFER in different states, so all three are written whole, never or-ed.
 ; Leaves:  long mode, interrupts off, the first 4 GiB at 0 and at DIRECT_MAP_BASE, the first GiB at
 ;          KERNEL_IMAGE_BASE; calls boot_main(mbi, counter) on the boot stack.
+; Others:  startup_code, real mode, copied to a page of low memory; through the same tables to
+;          high_secondary, where struct port_startup says how to go on. No stack until then.
 ; Fails:   one line on COM1 and on the VGA text screen, and a halt.
 ; Spec:    Multiboot2 1.6 sections 3.1 and 3.3; Intel SDM vol. 3, 9.8.5 (entering IA-32e mode).
+
+%include "offsets.inc"
 
 DIRECT_MAP_SLOT     equ 256         ; PML4 index of DIRECT_MAP_BASE
 KERNEL_IMAGE_SLOT   equ 510         ; PDPT index of KERNEL_IMAGE_BASE
@@ -110,6 +114,9 @@ boot_entry:
         add     edi, 8
         loop    .fill
 
+        xor     ebp, ebp                            ; not a secondary
+; EBP is kept up to long_entry.
+paging_on:
         mov     eax, 1 << 5                         ; CR4: PAE alone
         mov     cr4, eax
         mov     eax, pml4
@@ -168,22 +175,59 @@ long_entry:
         mov     ss, eax
         mov     fs, eax
         mov     gs, eax
+        test    ebp, ebp
+        jnz     .secondary
         mov     edi, [abs loader_info]
         mov     rsi, [abs entry_counter]
         mov     rax, high_entry
         jmp     rax
+.secondary:
+        mov     rax, high_secondary
+        jmp     rax
+
+; Where a startup interrupt puts another CPU: CS:0 is the page it names, the code a copy of this.
+bits 16
+global startup_code
+global startup_code_end
+startup_code:
+        cli
+        cld
+        mov     ax, cs
+        mov     ds, ax
+        o32 lgdt [startup_gdt - startup_code]
+        mov     eax, 0x11                           ; CR0: ET PE; caches on
+        mov     cr0, eax
+        jmp     dword 0x10:startup_protected
+align 4
+startup_gdt:
+        dw      gdt_end - gdt - 1
+        dd      gdt
+startup_code_end:
+
+bits 32
+startup_protected:
+        mov     eax, 0x18
+        mov     ds, eax
+        mov     es, eax
+        mov     ss, eax
+        mov     ebp, 1
+        jmp     paging_on
 
 align 8
 gdt:    dq      0
-        dq      0x00209b0000000000                  ; 64-bit code, ring 0
+        dq      0x00209b0000000000                  ; 0x08 64-bit code
+        dq      0x00cf9b000000ffff                  ; 0x10 32-bit code
+        dq      0x00cf93000000ffff                  ; 0x18 data
+gdt_end:
 gdt_pointer:
-        dw      $ - gdt - 1
+        dw      gdt_end - gdt - 1
         dd      gdt
 
 no_magic:       db "Helix cannot start: not loaded by a Multiboot2 boot loader", 13, 10, 0
 no_long_mode:   db "Helix cannot start: this CPU has no 64-bit mode", 13, 10, 0
 no_nx:          db "Helix cannot start: this CPU cannot mark pages as not executable (NX)", 13, 10, 0
 
+bits 64
 section .text
 extern boot_main
 extern port_boot_local
@@ -202,5 +246,33 @@ high_entry:
         mov     rbp, rsp
         call    boot_main
         ud2
+
+; Started CPUs. One that comes after its caller has given up, while port_startup speaks of another,
+; stays here.
+extern port_startup
+extern port_secondary_main
+global high_secondary:function
+high_secondary:
+        mov     eax, 1
+        cpuid
+        shr     ebx, 24                             ; the low byte of the APIC id
+        mov     rsi, port_startup
+        cmp     bl, [rsi + STARTUP_APIC_ID]
+        jne     .stay
+        mov     rax, [rsi + STARTUP_CR3]
+        mov     cr3, rax
+        mov     rsp, [rsi + STARTUP_STACK]
+        push    0
+        push    0
+        mov     rbp, rsp
+        mov     ecx, 0xc0000101                     ; GS base
+        mov     rax, [rsi + STARTUP_LOCAL]
+        mov     rdx, rax
+        shr     rdx, 32
+        wrmsr
+        call    port_secondary_main
+.stay:  cli
+        hlt
+        jmp     .stay
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -9,6 +9,8 @@
 #include <helix/bits.h>
 #include <helix/boot_info.h>
 
+#define LOW_MEMORY_END 0xa0000
+
 static struct boot_info info;
 static u8 rsdp_copy[ACPI_RSDP_SIZE_MAX] HX_ALIGNED(16);
 
@@ -19,6 +21,28 @@ void boot_main(u64 mbi, u64 entry_counter) HX_NORETURN;
 static paddr_t image_phys(const void *p)
 {
     return (vaddr_t)p - KERNEL_IMAGE_BASE;
+}
+
+/* A page below 640 KiB that is RAM and nobody's: other CPUs begin in real mode, at a page's start.
+ * The highest, as firmware sets its own traps in the lowest. */
+static paddr_t startup_page_choose(void)
+{
+    for (paddr_t page = LOW_MEMORY_END - HX_PAGE_SIZE; page > 0; page -= HX_PAGE_SIZE) {
+        bool is_ram = false, is_taken = false;
+        for (u32 i = 0; i < info.region_count; i++) {
+            const struct boot_region *r = &info.regions[i];
+            u64 end = r->base + r->size;
+            if (r->kind == BOOT_REGION_RAM) {
+                is_ram |= r->base <= page && end >= page + HX_PAGE_SIZE;
+            } else {
+                is_taken |= r->base < page + HX_PAGE_SIZE && end > page;
+            }
+        }
+        if (is_ram && !is_taken) {
+            return page;
+        }
+    }
+    return 0;
 }
 
 void boot_main(u64 mbi, u64 entry_counter)
@@ -42,8 +66,13 @@ void boot_main(u64 mbi, u64 entry_counter)
         info.acpi_rsdp = image_phys(rsdp_copy);
     }
     boot_info_add_region(&info, 0, HX_PAGE_SIZE, BOOT_REGION_RESERVED); /* interrupt table */
-    boot_info_add_region(&info, load_base, info.kernel_base - load_base, BOOT_REGION_LOADER);
+    /* Code and tables of entry.asm: the other CPUs come through them. */
+    boot_info_add_region(&info, load_base, info.kernel_base - load_base, BOOT_REGION_NVS);
     boot_info_add_region(&info, info.kernel_base, info.kernel_size, BOOT_REGION_KERNEL);
+    info.startup_page = startup_page_choose();
+    if (info.startup_page) {
+        boot_info_add_region(&info, info.startup_page, HX_PAGE_SIZE, BOOT_REGION_NVS);
+    }
     status = boot_info_normalise(&info, hal_mmu.phys_limit());
     if (status == HX_ERR_NOT_FOUND && !info.problem) {
         info.problem = "the boot loader names no memory";

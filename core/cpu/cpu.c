@@ -7,6 +7,7 @@
  *            interrupts enabled, so that two callers serve each other.
  */
 #include <core/cpu.h>
+#include <core/execution.h>
 #include <core/grace.h>
 #include <core/memory.h>
 #include <core/sched.h>
@@ -15,6 +16,7 @@
 #include <hal/cpu.h>
 #include <hal/events.h>
 #include <hal/irq.h>
+#include <hal/layout.h>
 #include <helix/irq.h>
 #include <helix/log.h>
 #include <helix/panic.h>
@@ -43,7 +45,11 @@ u64 cpu_online_mask(void)
 
 u32 cpu_online_count(void)
 {
-    return (u32)__builtin_popcountll(cpu_online_mask());
+    u32 count = 0;
+    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
+        count++;
+    }
+    return count;
 }
 
 static void set_online(cpu_id_t cpu)
@@ -176,13 +182,29 @@ void cpu_start_others(void)
     log_info("cpu", "%u of %u CPUs run", cpu_online_count(), count);
 }
 
+enum hx_status hal_event_stack_alloc(vaddr_t *out_top)
+{
+    vaddr_t bottom;
+    enum hx_status status = kernel_stack_alloc(&bottom);
+    if (status == HX_OK) {
+        *out_top = bottom + KERNEL_STACK_SIZE;
+    }
+    return status;
+}
+
 void hal_event_return(struct hal_trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
-    if (hx_likely(!cpu->resched) || cpu->irq_depth > 0 || !task_current()) {
-        return;
-    }
-    if (hal_frame_is_user(frame) || hal_frame_irqs_enabled(frame)) {
+    if (hal_frame_is_user(frame)) {
+        grace_quiescent(cpu);
+        if (hx_unlikely(cpu->resched)) {
+            sched_preempt();
+        }
+        if (hx_unlikely(HX_READ_ONCE(task_current()->killed))) {
+            hal_irq_enable();
+            execution_killed();
+        }
+    } else if (hx_unlikely(cpu->resched) && cpu->irq_depth == 0 && hal_frame_irqs_enabled(frame)) {
         sched_preempt();
     }
 }

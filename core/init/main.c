@@ -59,6 +59,7 @@ static void start_serial(const struct boot_info *info)
 {
     hal_cpu.init_early();
     cpu_init_boot();
+    task_init_early();
     hal_init_early(info);
     console_init();
 }

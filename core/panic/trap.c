@@ -4,7 +4,11 @@
  * Owns:      the stack of handlers, the counts.       Callers: the HAL.
  * Context:   that of the interrupted code.
  */
+#include <core/execution.h>
+#include <core/memory.h>
+#include <core/task.h>
 #include <core/trap.h>
+#include <hal/context.h>
 #include <hal/events.h>
 #include <helix/log.h>
 #include <helix/panic.h>
@@ -40,6 +44,52 @@ u64 trap_count(enum hal_trap_kind kind)
     return __atomic_load_n(&traps.counts[kind], __ATOMIC_RELAXED);
 }
 
+/* The space of the current task mends the fault, or says why not. Interrupts are enabled meanwhile:
+ * it may wait for the space's lock. */
+static bool mend(const struct hal_trap *trap, const char **out_reason)
+{
+    struct space *space = task_current()->space;
+    *out_reason = "outside user memory";
+    if (trap->address >= USER_SPACE_END || !space) {
+        return false;
+    }
+    return space_fault(space, trap->address, trap->access, trap->present, out_reason);
+}
+
+static void user_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
+{
+    struct task *task = task_current();
+    if (trap->kind == TRAP_FLOAT && !task->fpu_used) {
+        /* The first use of the FPU: from here on its registers are kept over switches. */
+        hal_fpu_enable();
+        hal_fpu_init(task->fpu);
+        hal_fpu_restore(task->fpu);
+        task->fpu_used = true;
+        return;
+    }
+    const char *reason = "";
+    hal_irq_enable();
+    if (trap->kind != TRAP_PAGE_FAULT || !mend(trap, &reason)) {
+        execution_user_fault(frame, trap, reason);
+    }
+    hal_irq_disable();
+}
+
+/* A copy to or from user memory met a page that is not there: it goes on, or ends short. */
+static void copy_fault(struct hal_trap_frame *frame, const struct hal_trap *trap)
+{
+    const char *reason;
+    bool enabled = hal_frame_irqs_enabled(frame);
+    if (enabled) {
+        hal_irq_enable();
+    }
+    bool mended = enabled && mend(trap, &reason);
+    hal_irq_disable();
+    if (!mended) {
+        hal_user_copy_fixup(frame);
+    }
+}
+
 void hal_event_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
 {
     __atomic_fetch_add(&traps.counts[trap->kind], 1, __ATOMIC_RELAXED);
@@ -47,6 +97,15 @@ void hal_event_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
         if (traps.stack[i].handler(traps.stack[i].ctx, frame, trap)) {
             return;
         }
+    }
+    if (trap->user) {
+        user_trap(frame, trap);
+        return;
+    }
+    if (trap->kind == TRAP_PAGE_FAULT && trap->address < USER_SPACE_END &&
+        hal_user_copy_covers(frame)) {
+        copy_fault(frame, trap);
+        return;
     }
     if (trap->kind == TRAP_BREAKPOINT) {
         log_warn("trap", "breakpoint at 0x%lx without a debugger", hal_frame_pc(frame));

@@ -47,11 +47,6 @@ static struct {
     u32 next_hint;            /* l */
 } contexts = {.lock = SPINLOCK_INIT("context ids", LOCK_RANK_TASKS)};
 
-static struct run_queue *queue_of(const struct task *task)
-{
-    return &queues[task->cpu];
-}
-
 u32 sched_queue_length(cpu_id_t cpu)
 {
     return HX_READ_ONCE(queues[cpu].nr);
@@ -168,6 +163,20 @@ static void kick(cpu_id_t cpu)
     }
 }
 
+void sched_kick(cpu_id_t cpu)
+{
+    kick(cpu);
+}
+
+u64 sched_cpu_time_ns(void)
+{
+    u64 irqs = hal_irq_save();
+    struct task *task = task_current();
+    u64 ns = task->cpu_ns + (time_now_ns() - cpu_this()->rq->started_ns);
+    hal_irq_restore(irqs);
+    return ns;
+}
+
 static void slice_over(struct timer *timer)
 {
     struct run_queue *rq = HX_CONTAINER_OF(timer, struct run_queue, slice);
@@ -204,24 +213,33 @@ static void switch_machine_state(struct task *from, struct task *to)
     }
 }
 
-void sched_finish_switch(void)
+static HX_NOINLINE void finish_ended(struct run_queue *rq, struct task *previous)
+{
+    previous->state = TASK_ZOMBIE;
+    spin_unlock(&rq->lock);
+    task_finish(previous);
+}
+
+static HX_ALWAYS_INLINE void finish_switch(void)
 {
     struct cpu *cpu = cpu_this();
     struct task *previous = cpu->previous;
-    bool ended = previous->state == TASK_TERMINATED;
-    if (ended) {
-        previous->state = TASK_ZOMBIE;
+    if (hx_unlikely(previous->state == TASK_TERMINATED)) {
+        finish_ended(cpu->rq, previous);
+    } else {
+        spin_unlock(&cpu->rq->lock);
     }
-    spin_unlock(&queues[cpu->hal.number].lock);
-    if (hx_unlikely(ended)) {
-        task_finish(previous);
-    }
+}
+
+void sched_finish_switch(void)
+{
+    finish_switch();
 }
 
 void sched_switch(enum sched_put why)
 {
     struct cpu *cpu = cpu_this();
-    struct run_queue *rq = &queues[cpu->hal.number];
+    struct run_queue *rq = cpu->rq;
     struct task *from = task_current();
 
     spin_lock(&rq->lock);
@@ -231,10 +249,10 @@ void sched_switch(enum sched_put why)
     rq->started_ns = now;
     rq->queue.now = now;
     from->cpu_ns += ran;
-    if (from != cpu->idle) {
+    if (hx_likely(from != cpu->idle)) {
         struct sched_ctx *ctx = from->sched;
-        ctx->acct.exec_ns += ran;
         if (from->state == TASK_RUNNING) {
+            from->state = TASK_READY;
             ctx->state = SCHED_CTX_WAITING;
             rq->ops->put(&rq->queue, ctx, ran, why);
         } else {
@@ -242,32 +260,31 @@ void sched_switch(enum sched_put why)
             rq->ops->put(&rq->queue, ctx, ran, SCHED_PUT_LEAVE);
             leave_locked(rq, ctx);
         }
+    } else {
+        from->state = TASK_READY;
     }
     struct sched_ctx *next = pick_locked(rq);
     struct task *to = cpu->idle;
-    if (next) {
+    if (hx_likely(next != NULL)) {
         to = next->owner;
         next->state = SCHED_CTX_RUNNING;
         rq->slice_end_ns = now + rq->ops->start(&rq->queue, next);
         arm_slice_locked(rq);
     }
-    rq->running = to;
+    to->state = TASK_RUNNING;
     if (to == from) {
         spin_unlock(&rq->lock);
         return;
     }
-    if (from->state == TASK_RUNNING) {
-        from->state = TASK_READY;
-    }
-    to->state = TASK_RUNNING;
+    rq->running = to;
     to->switches++;
     cpu->previous = from;
     hal_current_set(to);
-    if (from->fpu || to->fpu || to->space != from->space) {
+    if (from->fpu || to->fpu) { /* a kernel task has no user half to change */
         switch_machine_state(from, to);
     }
     hal_context_switch(&from->context, &to->context);
-    sched_finish_switch();
+    finish_switch();
 }
 
 void sched_preempt(void)
@@ -275,7 +292,7 @@ void sched_preempt(void)
     struct task *task = task_current();
     if (task->preempt_off == 0 && task->state == TASK_RUNNING) {
         struct cpu *cpu = cpu_this();
-        bool over = time_now_ns() >= queues[cpu->hal.number].slice_end_ns;
+        bool over = time_now_ns() >= cpu->rq->slice_end_ns;
         sched_switch(over ? SCHED_PUT_SLICE : SCHED_PUT_PREEMPT);
     }
 }
@@ -286,6 +303,9 @@ static cpu_id_t choose_cpu(const struct task *task)
 {
     u64 allowed = task->sched->affinity & cpu_online_mask();
     cpu_id_t last = task->cpu;
+    if (allowed == 1ull << last) {
+        return last;
+    }
     if ((allowed >> last & 1) && sched_queue_length(last) == 0) {
         return last;
     }
@@ -305,47 +325,47 @@ static void make_ready_locked(struct run_queue *rq, struct task *task, u32 flags
 {
     enqueue_locked(rq, task->sched, flags);
     struct task *running = rq->running;
-    cpu_id_t cpu = rq->queue.cpu;
-    if (running == cpus[cpu].idle) {
-        kick(cpu);
+    if (hx_unlikely(rq->nr == 1)) { /* it has been idle */
+        kick(rq->queue.cpu);
         return;
     }
     if (rq->nr == 2) { /* the running one has company: its slice counts from here on */
-        if (cpu == hal_cpu_number()) {
+        if (rq == cpu_this()->rq) {
             arm_slice_locked(rq);
         } else {
-            kick(cpu);
+            kick(rq->queue.cpu);
             return;
         }
     }
     if (rq->ops->preempts && rq->ops->preempts(&rq->queue, running->sched, task->sched)) {
-        kick(cpu);
+        kick(rq->queue.cpu);
     }
 }
 
-bool sched_wake(struct task *task)
+/* The run queue that guards the task's state, locked: inv 2. Interrupts masked. */
+static struct run_queue *lock_queue_of(const struct task *task)
 {
-    u64 irqs = hal_irq_save();
-    struct run_queue *rq;
-    for (;;) { /* inv 2: the queue may change until it is locked */
+    for (;;) {
         u32 cpu = HX_READ_ONCE(task->cpu);
-        rq = &queues[cpu];
+        struct run_queue *rq = &queues[cpu];
         spin_lock(&rq->lock);
-        if (task->cpu == cpu) {
-            break;
+        if (hx_likely(task->cpu == cpu)) {
+            return rq;
         }
         spin_unlock(&rq->lock);
     }
+}
+
+bool sched_wake_masked(struct task *task)
+{
+    struct run_queue *rq = lock_queue_of(task);
     bool asleep = task->state == TASK_BLOCKED || task->state == TASK_SLEEPING;
-    if (asleep && rq->running == task) {
+    if (asleep && hx_unlikely(rq->running == task)) {
         task->state = TASK_RUNNING; /* on its way to sleep; sched_switch() will see it */
     } else if (asleep) {
         task->state = TASK_READY;
-        cpu_id_t cpu = rq->queue.nr == 0 ? task->cpu : choose_cpu(task);
-        if (hx_unlikely(!(task->sched->affinity >> cpu & 1))) {
-            cpu = choose_cpu(task);
-        }
-        if (cpu != task->cpu) {
+        cpu_id_t cpu = choose_cpu(task);
+        if (hx_unlikely(cpu != task->cpu)) {
             task->cpu = cpu;
             task->sched->acct.migrations++;
             spin_unlock(&rq->lock);
@@ -355,8 +375,15 @@ bool sched_wake(struct task *task)
         make_ready_locked(rq, task, SCHED_ENQ_WAKE);
     }
     spin_unlock(&rq->lock);
-    hal_irq_restore(irqs);
     return asleep;
+}
+
+bool sched_wake(struct task *task)
+{
+    u64 irqs = hal_irq_save();
+    bool woken = sched_wake_masked(task);
+    hal_irq_restore(irqs);
+    return woken;
 }
 
 /* balancing */
@@ -424,16 +451,7 @@ enum hx_status sched_affinity_set(struct task *task, u64 mask)
         return HX_ERR_INVALID;
     }
     u64 irqs = hal_irq_save();
-    struct run_queue *rq;
-    for (;;) {
-        u32 cpu = HX_READ_ONCE(task->cpu);
-        rq = &queues[cpu];
-        spin_lock(&rq->lock);
-        if (task->cpu == cpu) {
-            break;
-        }
-        spin_unlock(&rq->lock);
-    }
+    struct run_queue *rq = lock_queue_of(task);
     struct sched_ctx *ctx = task->sched;
     ctx->affinity = mask;
     bool misplaced = !(mask >> task->cpu & 1);
@@ -465,6 +483,7 @@ void sched_adopt_boot(struct task *boot, struct task *idle)
     struct run_queue *rq = &queues[0];
     spin_lock(&rq->lock);
     cpus[0].idle = idle;
+    cpus[0].rq = rq;
     boot->state = TASK_READY;
     enqueue_locked(rq, boot->sched, 0);
     boot->state = TASK_RUNNING;
@@ -483,6 +502,7 @@ void sched_cpu_online(struct task *idle)
     idle->cpu = (u32)cpu->hal.number;
     idle->state = TASK_RUNNING;
     cpu->idle = idle;
+    cpu->rq = rq;
     rq->running = idle;
     rq->started_ns = time_now_ns();
 }

@@ -253,30 +253,6 @@ static int command_panic(int argc, char **argv)
     panic("asked for by the shell");
 }
 
-static void bench_line(const char *name, u64 value, bool json)
-{
-    if (json) {
-        shell_printf("{\"name\":\"%s\",\"arch\":\"%s\",\"unit\":\"instructions\",\"min\":%lu,"
-                     "\"p50\":%lu,\"p99\":%lu,\"max\":%lu,\"n\":1}\n",
-                     name, hal_arch_name, value, value, value, value);
-    } else {
-        shell_printf("%-28s %12lu\n", name, value);
-    }
-}
-
-static int command_bench(int argc, char **argv)
-{
-    bool json = shell_has_option(argc, argv, "--json");
-    bool any = argc - json > 1, wanted = !any;
-    for (int i = 1; i < argc; i++) {
-        wanted |= str_glob_match(argv[i], "boot.kernel_to_shell");
-    }
-    if (wanted) {
-        bench_line("boot.kernel_to_shell", shell_ready_ns(), json);
-    }
-    return SHELL_OK;
-}
-
 SHELL_COMMAND(help, "help", "[NAME]", "list the commands, or show the page of one", "",
               command_help);
 SHELL_COMMAND(version, "version", "[--json]", "name, version, architecture, board and build", "",
@@ -299,6 +275,3 @@ SHELL_COMMAND(panic, "panic", "[--by null|undefined|stack|assert|text|execute]",
               "stop the system with a report",
               "With --by, causes the named fault in the kernel instead of asking for a panic.",
               command_panic);
-SHELL_COMMAND(bench, "bench", "[--json] [NAME...]", "measure; NAME may hold * and ?",
-              "Figures are instructions when the machine runs under the instruction clock.",
-              command_bench);

@@ -7,6 +7,7 @@
  *            (2) a task may be woken for no reason (its timer, a kill): it looks at (1) under the
  *            lock and goes back to sleep if nothing of that holds.
  */
+#include <core/sched.h>
 #include <core/task.h>
 #include <core/wait.h>
 #include <helix/panic.h>
@@ -105,7 +106,7 @@ struct task *wait_wake_one_locked(struct wait_queue *queue)
     list_remove(&entry->node);
     /* In this order: until `woken` is set the waiter cannot leave, so neither task nor entry can
      * vanish; one that looks too early waits for the lock. */
-    task_wake(task);
+    sched_wake_masked(task);
     __atomic_store_n(&entry->woken, true, __ATOMIC_RELEASE);
     return task;
 }

@@ -14,6 +14,7 @@
 #include <core/sched.h>
 #include <core/sync.h>
 #include <core/task.h>
+#include <hal/layout.h>
 #include <helix/bits.h>
 #include <helix/panic.h>
 #include <helix/string.h>
@@ -237,7 +238,9 @@ bool task_wake(struct task *task)
 void task_kill(struct task *task)
 {
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
-    sched_wake(task); /* a wait that this does not end goes back to sleep */
+    if (!sched_wake(task)) {     /* a wait that this does not end goes back to sleep */
+        sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
+    }
 }
 
 struct sleeper {
@@ -300,6 +303,11 @@ void task_adopt_idle(struct task *task, cpu_id_t cpu)
     sched_cpu_online(task);
 }
 
+void task_init_early(void)
+{
+    hal_current_set(&tasks.boot);
+}
+
 static void idle_main(void *arg)
 {
     (void)arg;
@@ -325,9 +333,6 @@ enum hx_status task_init(void)
     wait_queue_init(&boot->exited);
     HX_IGNORE(str_copy(boot->name, "main", sizeof(boot->name)), "it fits");
     list_task(boot);
-    u64 irqs = hal_irq_save();
-    hal_current_set(boot);
-    hal_irq_restore(irqs);
     event_init(&reaper.wanted, false, true);
     status = task_create("idle", idle_main, NULL, &idle);
     if (status != HX_OK) {

@@ -4,8 +4,8 @@
  * Callers:   everyone.      Context: any but NMI.
  * Locks:     queue.lock of a CPU around its heap and its hardware timer.
  * Invariant: (1) ns = base_ns + (counter - base_counter) * mult >> 32, and a change of scale moves
- *            the base to the present, so time never goes back.  Readers see one scale: the values
- *            change under a sequence count.
+ *            the base to the present, so time never goes back. A scale is published whole, by one
+ *            pointer, and not changed afterwards.
  *            (2) a CPU's hardware timer is armed for `programmed`, never later than its first
  *            timer; firing early costs one interrupt that finds nothing, so a timer that is
  *            cancelled or moved back leaves the hardware alone.
@@ -22,12 +22,12 @@
 #define NOT_PROGRAMMED  UINT64_MAX
 
 static struct {
-    u32 sequence; /* a; odd while the scale changes */
-    u64 base_counter, base_ns, mult;
-    u64 inverse; /* ticks a nanosecond, 32 fraction bits */
+    struct time_scale scales[3]; /* none yet, the first, the refined */
     struct irq_action action;
     struct timer refine;
 } clock;
+
+const struct time_scale *time_scale = &clock.scales[0];
 
 struct timer_queue {
     struct spinlock lock;
@@ -41,43 +41,26 @@ static struct timer_queue queues[HAL_CPUS_MAX] = {
                                 .programmed = NOT_PROGRAMMED},
 };
 
-u64 time_from_counter_ns(u64 counter)
-{
-    u32 sequence;
-    u64 ns;
-    do {
-        sequence = __atomic_load_n(&clock.sequence, __ATOMIC_ACQUIRE);
-        u64 ticks = counter - clock.base_counter;
-        ns = (s64)ticks < 0 ? 0 : clock.base_ns + (u64)((u128)ticks * clock.mult >> 32);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    } while ((sequence & 1) || sequence != __atomic_load_n(&clock.sequence, __ATOMIC_RELAXED));
-    return ns;
-}
-
-u64 time_now_ns(void)
-{
-    return time_from_counter_ns(hal_counter_read());
-}
-
 static u64 counter_from_ns(u64 ns)
 {
-    if (ns <= clock.base_ns) {
-        return clock.base_counter;
+    const struct time_scale *scale = time_scale;
+    if (ns <= scale->base_ns) {
+        return scale->base_counter;
     }
-    u128 ticks = ((u128)(ns - clock.base_ns) * clock.inverse >> 32) + 1;
-    u64 room = UINT64_MAX - clock.base_counter;
-    return clock.base_counter + (ticks > room ? room : (u64)ticks);
+    u128 ticks = ((u128)(ns - scale->base_ns) * scale->inverse >> 32) + 1;
+    u64 room = UINT64_MAX - scale->base_counter;
+    return scale->base_counter + (ticks > room ? room : (u64)ticks);
 }
 
-static void set_scale(u64 counter, u64 ns, u64 frequency)
+static void set_scale(struct time_scale *scale, u64 counter, u64 ns, u64 frequency)
 {
-    __atomic_store_n(&clock.sequence, clock.sequence + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    clock.base_counter = counter;
-    clock.base_ns = ns;
-    clock.mult = hx_mul_div(HX_NS_PER_SEC, 1ull << 32, frequency);
-    clock.inverse = hx_mul_div(frequency, 1ull << 32, HX_NS_PER_SEC);
-    __atomic_store_n(&clock.sequence, clock.sequence + 1, __ATOMIC_RELEASE);
+    *scale = (struct time_scale){
+        .base_counter = counter,
+        .base_ns = ns,
+        .mult = hx_mul_div(HX_NS_PER_SEC, 1ull << 32, frequency),
+        .inverse = hx_mul_div(frequency, 1ull << 32, HX_NS_PER_SEC),
+    };
+    __atomic_store_n(&time_scale, scale, __ATOMIC_RELEASE);
 }
 
 static void program_locked(struct timer_queue *queue, u64 deadline_ns)
@@ -160,7 +143,7 @@ static void refine(struct timer *timer)
     u64 frequency = hal_timer.frequency();
     if (frequency != before && frequency != 0) {
         u64 counter = hal_counter_read();
-        set_scale(counter, time_from_counter_ns(counter), frequency);
+        set_scale(&clock.scales[2], counter, time_from_counter_ns(counter), frequency);
         log_debug("time", "counter refined from %lu to %lu Hz", before, frequency);
     }
 }
@@ -176,7 +159,7 @@ enum hx_status time_init(u64 entry_counter)
     if (frequency == 0) {
         return HX_ERR_NOT_READY;
     }
-    set_scale(entry_counter, 0, frequency);
+    set_scale(&clock.scales[1], entry_counter, 0, frequency);
     time_init_cpu(0);
     clock.action = (struct irq_action){.handler = timer_interrupt, .name = "timer"};
     enum hx_status status = irq_register(hal_timer.irq(), &clock.action, IRQ_TRIGGER_DEFAULT);

@@ -11,7 +11,12 @@
 
 #define CPACR_OPEN (3u << 20) /* FPEN: EL1 and EL0 */
 
-void port_context_begin(void); /* switch.S */
+/* switch.S */
+void port_context_begin(void);
+struct copy_fixup {
+    vaddr_t start, end, target;
+};
+extern const struct copy_fixup port_copy_fixups[];
 
 void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(void *arg),
                       void *arg)
@@ -57,4 +62,15 @@ void hal_fpu_disable(void)
 {
     sysreg_write(cpacr_el1, 0);
     sysreg_isb();
+}
+
+bool hal_user_copy_fixup(struct hal_trap_frame *frame)
+{
+    for (const struct copy_fixup *f = port_copy_fixups; f->start != 0; f++) {
+        if (frame->pc >= f->start && frame->pc < f->end) {
+            frame->pc = f->target;
+            return true;
+        }
+    }
+    return false;
 }

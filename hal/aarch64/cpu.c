@@ -21,10 +21,13 @@
 #define SCTLR_WXN  (1ull << 19) /* what is writable is not executable, whatever the tables say */
 #define SCTLR_SPAN (1ull << 23) /* set: exceptions leave PAN alone */
 
+#define CNTKCTL_VIRTUAL (1u << 1) /* programs read CNTVCT: time by no call */
+#define PMUSER_CYCLES   (1u << 2) /* programs read PMCCNTR */
 #define PMCR_COUNT ((1u << 0) | (1u << 2) | (1u << 6)) /* on, cycle counter to zero and 64 bits */
 #define PMCCNTR_ON (1u << 31)
 
 const char hal_arch_name[] = "aarch64";
+const u16 hal_elf_machine = 183; /* EM_AARCH64 */
 
 extern const char port_vectors[];
 
@@ -65,14 +68,14 @@ static void cpu_init_early(void)
     __asm__ volatile("msr daifclr, #5" ::: "memory");
 }
 
-/* The cycle counter, for measurements in the kernel; programs have no access. */
+/* The cycle counter, which programs may read, as they may on every other architecture. */
 static void pmu_init(void)
 {
     u32 version = sysreg_field(sysreg_read(id_aa64dfr0_el1), DFR0_PMUVER);
     if (version == 0 || version == 0xf) {
         return;
     }
-    sysreg_write(pmuserenr_el0, 0);
+    sysreg_write(pmuserenr_el0, PMUSER_CYCLES);
     sysreg_write(pmintenclr_el1, UINT32_MAX);
     sysreg_write(pmccfiltr_el0, 0);
     sysreg_write(pmcntenset_el0, PMCCNTR_ON);
@@ -85,7 +88,7 @@ static enum hx_status cpu_init(cpu_id_t cpu)
     u64 sctlr = SCTLR_ON | SCTLR_WXN;
     (void)cpu;
     sysreg_write(cpacr_el1, 0);
-    sysreg_write(cntkctl_el1, 0);
+    sysreg_write(cntkctl_el1, CNTKCTL_VIRTUAL);
     sysreg_write(mdscr_el1, 0);
     if (cpu_has(CPU_NO_ACCESS_USER)) {
         sctlr &= ~SCTLR_SPAN;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Switching threads, FPU registers, whole pages.
+/* Switching threads, FPU registers, whole pages, user memory.
  * Context:   <hal/context.h> and <hal/port.h> say it for each.
  * Spec:      AAPCS64 6.1 (registers that a call keeps); Arm ARM D17.2.30, D17.2.39 (DCZID_EL0). */
 #include <port/frame.h>
@@ -144,5 +144,96 @@ port_page_copy:
     cmp     x0, x10
     b.lo    1b
     ret
+
+/* size_t hal_user_copy_in(void *dst, vaddr_t user, size_t n): x0, x1, x2; returns what is left of n.
+ * size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n): likewise.
+ * LDTR and STTR access memory as EL0 would, whatever PAN says. At any access x0, x1 and x2 say what is
+ * still to do, so that a fault in the middle goes on byte by byte up to the very first byte that is
+ * out of bounds, and ends there. Clobbers x3 .. x6. */
+    .macro  fixup start, end, target
+    .pushsection .rodata.copy_fixups, "a"
+    .quad   \start, \end, \target
+    .popsection
+    .endm
+
+    .pushsection .rodata.copy_fixups, "a"
+    .balign 8
+    .globl port_copy_fixups
+port_copy_fixups:
+    .popsection
+
+    .globl hal_user_copy_in
+    .type hal_user_copy_in, %function
+hal_user_copy_in:
+    cmp     x2, #32
+    b.lo    2f
+1:  ldtr    x3, [x1]
+    ldtr    x4, [x1, #8]
+    ldtr    x5, [x1, #16]
+    ldtr    x6, [x1, #24]
+11: sub     x2, x2, #32
+    add     x1, x1, #32
+    cmp     x2, #32
+    stp     x3, x4, [x0], #16
+    stp     x5, x6, [x0], #16
+    b.hs    1b
+2:  cmp     x2, #8
+    b.lo    4f
+3:  ldtr    x3, [x1]
+33: sub     x2, x2, #8
+    add     x1, x1, #8
+    cmp     x2, #8
+    str     x3, [x0], #8
+    b.hs    3b
+4:  cbz     x2, 6f
+5:  ldtrb   w3, [x1]
+55: sub     x2, x2, #1
+    add     x1, x1, #1
+    strb    w3, [x0], #1
+    cbnz    x2, 5b
+6:  mov     x0, x2
+    ret
+    fixup   1b, 11b, 4b
+    fixup   3b, 33b, 4b
+    fixup   5b, 55b, 6b
+
+    .globl hal_user_copy_out
+    .type hal_user_copy_out, %function
+hal_user_copy_out:
+    cmp     x2, #32
+    b.lo    2f
+1:  ldp     x3, x4, [x1]
+    ldp     x5, x6, [x1, #16]
+10: sttr    x3, [x0]
+    sttr    x4, [x0, #8]
+    sttr    x5, [x0, #16]
+    sttr    x6, [x0, #24]
+11: sub     x2, x2, #32
+    add     x1, x1, #32
+    add     x0, x0, #32
+    cmp     x2, #32
+    b.hs    1b
+2:  cmp     x2, #8
+    b.lo    4f
+3:  ldr     x3, [x1]
+30: sttr    x3, [x0]
+33: sub     x2, x2, #8
+    add     x1, x1, #8
+    add     x0, x0, #8
+    cmp     x2, #8
+    b.hs    3b
+4:  cbz     x2, 6f
+5:  ldrb    w3, [x1]
+50: sttrb   w3, [x0]
+55: sub     x2, x2, #1
+    add     x1, x1, #1
+    add     x0, x0, #1
+    cbnz    x2, 5b
+6:  mov     x0, x2
+    ret
+    fixup   10b, 11b, 4b
+    fixup   30b, 33b, 4b
+    fixup   50b, 55b, 6b
+    fixup   0, 0, 0
 
     .section .note.GNU-stack, "", %progbits

@@ -25,6 +25,7 @@
 #define CLASS_WATCHPOINT_EL0  0x34
 #define CLASS_WATCHPOINT      0x35
 #define CLASS_BRK             0x3c
+#define BRK_COMPILER_TRAP     1000 /* GCC's __builtin_trap() */
 
 #define FAULT_EXTERNAL  0x10
 #define FAULT_ALIGNMENT 0x21
@@ -37,7 +38,9 @@ static u8 boot_emergency[EMERGENCY_SIZE] HX_ALIGNED(16);
 struct hal_cpu_local port_boot_local = {.emergency = (vaddr_t)boot_emergency + EMERGENCY_SIZE};
 
 /* Called by vectors.S; emergency says that the stack pointer was of no use. */
+void port_syscall(struct hal_trap_frame *frame);
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency);
+void port_trap_irq(struct hal_trap_frame *frame);
 void port_trap_fiq(struct hal_trap_frame *frame);
 void port_trap_serror(struct hal_trap_frame *frame);
 void port_trap_bad_stack(struct hal_trap_frame *frame);
@@ -54,7 +57,7 @@ static const struct {
     {0x0d, TRAP_PROTECTION, "branch target exception"},
     {0x0e, TRAP_PROTECTION, "illegal execution state"},
     {0x11, TRAP_OTHER, "SVC (AArch32)"},
-    {0x15, TRAP_OTHER, "SVC"},
+    {0x15, TRAP_OTHER, "SVC in the kernel"},
     {0x16, TRAP_UNDEFINED, "HVC"},
     {0x17, TRAP_UNDEFINED, "SMC"},
     {0x18, TRAP_UNDEFINED, "trapped system register access"},
@@ -134,6 +137,21 @@ static void trap_decode(const struct hal_trap_frame *frame, struct hal_trap *tra
     }
 }
 
+/* vectors.S has unmasked everything. */
+void port_syscall(struct hal_trap_frame *frame)
+{
+    hal_event_syscall(frame);
+    hal_irq_disable();
+    hal_event_return(frame);
+}
+
+void port_trap_irq(struct hal_trap_frame *frame)
+{
+    hal_event_irq(frame);
+    hal_event_return(frame);
+}
+
+/* The emergency stack holds nothing but this frame: no thread may be switched away from there. */
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency)
 {
     struct hal_trap trap;
@@ -147,10 +165,16 @@ void port_trap_sync(struct hal_trap_frame *frame, u32 emergency)
         trap.kind = TRAP_STACK_OVERFLOW;
         trap.name = "kernel stack overflow";
     }
-    if (trap.kind == TRAP_BREAKPOINT) {
+    if (trap.kind == TRAP_BREAKPOINT && (frame->esr & 0xffff) == BRK_COMPILER_TRAP) {
+        trap.kind = TRAP_UNDEFINED; /* code that must not be reached: there is nothing behind it */
+        trap.name = "undefined instruction (trap of the compiler)";
+    } else if (trap.kind == TRAP_BREAKPOINT) {
         frame->pc += 4; /* ELR names the BRK itself */
     }
     hal_event_trap(frame, &trap);
+    if (emergency == 0) {
+        hal_event_return(frame);
+    }
 }
 
 static void trap_report(struct hal_trap_frame *frame, enum hal_trap_kind kind, const char *name)
@@ -179,6 +203,7 @@ void port_trap_bad_stack(struct hal_trap_frame *frame)
 void port_trap_aarch32(struct hal_trap_frame *frame)
 {
     trap_report(frame, TRAP_UNDEFINED, "AArch32 code");
+    hal_event_return(frame);
 }
 
 void hal_trap_frame_print(const struct hal_trap_frame *frame,

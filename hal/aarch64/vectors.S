@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Exception vectors of EL1.
+/* Entry to EL1 and the way back.
  * Context:   entered by the CPU with DAIF masked. Each entry saves a struct hal_trap_frame on the
  *            stack, calls C with it in x0, restores, and returns from the exception.
- * From EL0 and EL1 the frame is the same; from EL0 the stack pointer is the process's SP_EL0, and
- * the frame record is null, so that backtraces end there.
+ * From EL0 and EL1 the frame is the same; from EL0 the stack pointer is the program's SP_EL0, x29
+ * is zero, so that backtraces end, and a system call is told from other exceptions first of all.
+ * FIQ is open while C runs, for what watches over handlers that hang; it has a frame of its own and
+ * is closed around the instructions that ELR and SPSR must survive.
+ * PAN is set by the CPU on entry (SCTLR.SPAN is 0); user memory is reached by LDTR and STTR alone.
  * Stack overflow: pushing a frame on a stack that ran into its guard page would fault again, and
- * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether the
- * frame's both ends are writable (AT S1E1W), and takes this CPU's emergency stack if not. Interrupts
- * need no such check: their push faults, and arrives here.
+ * again. So the synchronous entry from EL1 asks the MMU, before it touches the stack, whether both
+ * ends of the frame are writable (AT S1E1W), and takes this CPU's emergency stack if not.
+ * Interrupts need no such check: their push faults, and arrives here.
  * TPIDRRO_EL0 is scratch at EL1 and zero for programs.
  * SP_EL0 holds the running thread at EL1: entries from EL0 save the program's and load it.
  * Spec:      Arm ARM D1.3; layout in <port/frame.h>. */
 #include <port/frame.h>
 
-    .macro  regs_save                  /* all but SP, PC and what follows; sp = frame */
-    stp     x0, x1, [sp, #FRAME_X + 0]
+#define ESR_CLASS_SHIFT 26
+#define ESR_CLASS_SVC   0x15           /* from AArch64 */
+#define DAIF_FIQ        1
+#define DAIF_ALL        7              /* but for debug exceptions */
+
+    .macro  regs_save                  /* x2 .. x29; sp = frame */
     stp     x2, x3, [sp, #FRAME_X + 16]
     stp     x4, x5, [sp, #FRAME_X + 32]
     stp     x6, x7, [sp, #FRAME_X + 48]
@@ -29,10 +36,9 @@
     stp     x24, x25, [sp, #FRAME_X + 192]
     stp     x26, x27, [sp, #FRAME_X + 208]
     stp     x28, x29, [sp, #FRAME_X + 224]
-    str     x30, [sp, #FRAME_X + 240]
     .endm
 
-    .macro  regs_restore               /* x2 .. x30 */
+    .macro  regs_restore               /* x2 .. x29 */
     ldp     x2, x3, [sp, #FRAME_X + 16]
     ldp     x4, x5, [sp, #FRAME_X + 32]
     ldp     x6, x7, [sp, #FRAME_X + 48]
@@ -47,45 +53,57 @@
     ldp     x24, x25, [sp, #FRAME_X + 192]
     ldp     x26, x27, [sp, #FRAME_X + 208]
     ldp     x28, x29, [sp, #FRAME_X + 224]
-    ldr     x30, [sp, #FRAME_X + 240]
     .endm
 
-    .macro  state_save                 /* PC, state, ESR, FAR, record; clobbers x22 .. x25 */
+    /* x30, SP, PC, state, ESR, FAR and the record of code at EL1; x21 = its SP. x22 .. x25 are
+     * clobbered, as everywhere below. */
+    .macro  state_save_el1
     mrs     x22, elr_el1
     mrs     x23, spsr_el1
     mrs     x24, esr_el1
     mrs     x25, far_el1
+    stp     x30, x21, [sp, #FRAME_X + 240]
     stp     x22, x23, [sp, #FRAME_PC]
     stp     x24, x25, [sp, #FRAME_ESR]
+    stp     x29, x22, [sp, #FRAME_RECORD]
+    add     x29, sp, #FRAME_RECORD
     .endm
 
     .macro  entry_el1 handler          /* the stack has room for a frame */
-    sub     sp, sp, #FRAME_SIZE
+    stp     x0, x1, [sp, #-FRAME_SIZE]!
     regs_save
     add     x21, sp, #FRAME_SIZE
-    str     x21, [sp, #FRAME_SP]
-    state_save
-    stp     x29, x22, [sp, #FRAME_RECORD]
-    add     x29, sp, #FRAME_RECORD
+    state_save_el1
     mov     x0, sp
     mov     w1, wzr
+    msr     daifclr, #DAIF_FIQ
     bl      \handler
     b       return_el1
     .endm
 
-    .macro  entry_el0 handler
-    sub     sp, sp, #FRAME_SIZE
+    /* All but ESR and FAR; leaves ESR in x24. */
+    .macro  save_el0
+    stp     x0, x1, [sp, #-FRAME_SIZE]!
     regs_save
     mrs     x21, sp_el0
-    mrs     x22, tpidr_el1
-    str     x21, [sp, #FRAME_SP]
-    ldr     x22, [x22, #LOCAL_CURRENT]
-    msr     sp_el0, x22
-    state_save
-    stp     xzr, xzr, [sp, #FRAME_RECORD]
-    add     x29, sp, #FRAME_RECORD
+    mrs     x22, elr_el1
+    mrs     x23, spsr_el1
+    mrs     x24, esr_el1
+    mrs     x25, tpidr_el1
+    ldr     x25, [x25, #LOCAL_CURRENT]
+    stp     x30, x21, [sp, #FRAME_X + 240]
+    stp     x22, x23, [sp, #FRAME_PC]
+    msr     sp_el0, x25
+    mov     x29, xzr
+    .endm
+
+    .macro  entry_el0 handler
+    save_el0
+    mrs     x25, far_el1
+    stp     x24, x25, [sp, #FRAME_ESR]
     mov     x0, sp
     mov     w1, wzr
+    msr     daifclr, #DAIF_FIQ
     bl      \handler
     b       return_el0
     .endm
@@ -149,10 +167,10 @@ el1_sync_emergency:
     ldr     x1, [x0, #LOCAL_SCRATCH]
     mrs     x0, tpidrro_el0
     msr     tpidrro_el0, xzr
+    stp     x0, x1, [sp, #FRAME_X]
     regs_save
-    state_save
-    stp     x29, x22, [sp, #FRAME_RECORD]
-    add     x29, sp, #FRAME_RECORD
+    ldr     x21, [sp, #FRAME_SP]
+    state_save_el1
     mov     x0, sp
     mov     w1, #1
     bl      port_trap_sync
@@ -161,6 +179,7 @@ el1_sync_emergency:
     msr     elr_el1, x0
     msr     spsr_el1, x1
     regs_restore
+    ldr     x30, [sp, #FRAME_X + 240]
     ldp     x0, x1, [sp, #FRAME_X]
     msr     tpidrro_el0, x0
     ldr     x0, [sp, #FRAME_SP]
@@ -171,7 +190,7 @@ el1_sync_emergency:
 
     .type el1_irq, %function
 el1_irq:
-    entry_el1 hal_event_irq
+    entry_el1 port_trap_irq
 
     .type el1_fiq, %function
 el1_fiq:
@@ -188,21 +207,51 @@ el1_bad:                               /* SP_EL1 holds what it held; better than
 
     .type return_el1, %function
 return_el1:
+    msr     daifset, #DAIF_ALL
     ldp     x0, x1, [sp, #FRAME_PC]
     msr     elr_el1, x0
     msr     spsr_el1, x1
     regs_restore
-    ldp     x0, x1, [sp, #FRAME_X]
-    add     sp, sp, #FRAME_SIZE
+    ldr     x30, [sp, #FRAME_X + 240]
+    ldp     x0, x1, [sp], #FRAME_SIZE
     eret
 
     .type el0_sync, %function
 el0_sync:
-    entry_el0 port_trap_sync
+    save_el0
+    lsr     x25, x24, #ESR_CLASS_SHIFT
+    cmp     x25, #ESR_CLASS_SVC
+    b.ne    el0_fault
+    str     x24, [sp, #FRAME_ESR]
+    mov     x0, sp
+    msr     daifclr, #DAIF_ALL
+    bl      port_syscall
+
+    .type return_el0, %function
+return_el0:
+    msr     daifset, #DAIF_ALL
+    ldp     x30, x21, [sp, #FRAME_X + 240]
+    ldp     x22, x23, [sp, #FRAME_PC]
+    msr     sp_el0, x21
+    msr     elr_el1, x22
+    msr     spsr_el1, x23
+    regs_restore
+    ldp     x0, x1, [sp], #FRAME_SIZE
+    eret
+
+    .type el0_fault, %function
+el0_fault:
+    mrs     x25, far_el1
+    stp     x24, x25, [sp, #FRAME_ESR]
+    mov     x0, sp
+    mov     w1, wzr
+    msr     daifclr, #DAIF_FIQ
+    bl      port_trap_sync
+    b       return_el0
 
     .type el0_irq, %function
 el0_irq:
-    entry_el0 hal_event_irq
+    entry_el0 port_trap_irq
 
     .type el0_fiq, %function
 el0_fiq:
@@ -216,16 +265,25 @@ el0_serror:
 el0_aarch32:
     entry_el0 port_trap_aarch32
 
-    .type return_el0, %function
-return_el0:
-    ldr     x0, [sp, #FRAME_SP]
-    msr     sp_el0, x0
-    ldp     x0, x1, [sp, #FRAME_PC]
+/* void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1): x0 .. x3, interrupts masked. */
+    .globl hal_user_enter
+    .type hal_user_enter, %function
+hal_user_enter:
+    msr     daifset, #DAIF_ALL
     msr     elr_el1, x0
-    msr     spsr_el1, x1
-    regs_restore
-    ldp     x0, x1, [sp, #FRAME_X]
-    add     sp, sp, #FRAME_SIZE
+    msr     sp_el0, x1
+    msr     spsr_el1, xzr              /* EL0, AArch64, nothing masked */
+    mrs     x4, tpidr_el1
+    ldr     x4, [x4, #LOCAL_KERNEL_STACK]
+    mov     sp, x4
+    mov     x0, x2
+    mov     x1, x3
+    .irp    n, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24
+    mov     x\n, xzr
+    .endr
+    .irp    n, 25, 26, 27, 28, 29, 30
+    mov     x\n, xzr
+    .endr
     eret
 
     .section .note.GNU-stack, "", %progbits

@@ -11,7 +11,12 @@
 #include <helix/string.h>
 #include <port/x86.h>
 
-void port_context_begin(void); /* switch.asm */
+/* switch.asm */
+struct copy_fixup {
+    vaddr_t start, end, target;
+};
+extern const struct copy_fixup port_copy_fixups[];
+void port_context_begin(void);
 
 void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(void *arg),
                       void *arg)
@@ -83,4 +88,15 @@ void hal_fpu_enable(void)
 void hal_fpu_disable(void)
 {
     cr0_write(cr0_read() | CR0_TS);
+}
+
+bool hal_user_copy_fixup(struct hal_trap_frame *frame)
+{
+    for (const struct copy_fixup *f = port_copy_fixups; f->start; f++) {
+        if (frame->rip >= f->start && frame->rip < f->end) {
+            frame->rip = f->target;
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,34 +1,33 @@
 ; SPDX-License-Identifier: MIT
-; Exception and interrupt entry, x86_64.
-; Each of the 256 vectors pushes an error code where the CPU does not, and its number, and goes on
-; to trap_common, which saves the other registers as struct hal_trap_frame and calls trap_entry(frame)
-; with interrupts masked (all are interrupt gates) and the direction flag clear.
-; Stack:   the interrupted one, or the emergency stack that the IDT names for double fault, NMI and
-;          machine check. GS is the kernel's own while in here.
-; Spec:    Intel SDM vol. 3, 6.14 (64-bit exception handling).
+; Entry to the kernel and the way back, x86_64.
+; Vectors: each of the 256 pushes an error code where the CPU does not, and its number, and goes on to
+;          trap_common, which saves the other registers as struct hal_trap_frame and calls
+;          trap_entry(frame) with interrupts masked (all are interrupt gates).
+; SYSCALL: builds the same frame, and leaves by SYSRET if nobody changed where it returns to.
+; Stack:   the interrupted one, from user mode the thread's kernel stack, or the emergency stack
+;          that the IDT names for #DB, NMI, #DF and #MC.
+; GS:      the kernel's own while in C. Those four may interrupt the few instructions at which it
+;          is still, or again, the user's: trap_paranoid asks the MSR. Programs cannot forge its
+;          answer: they have no way to write a kernel address to it.
+; Flags:   every entry clears DF, AC (or SMAP would be off in the handler), NT and TF.
+; Back:    what user mode left in RIP may be no canonical address, at which IRET and SYSRET fault in
+;          ring 0. Such a value is moved to the kernel's half, where user mode faults itself.
+; Spec:    Intel SDM vol. 3, 6.14 (64-bit exceptions), 5.8.8 (SYSCALL); vol. 2, SYSRET, IRET.
 
 %include "offsets.inc"
 
 default rel
 extern trap_entry
+extern trap_entry_emergency
+extern trap_syscall
 
-section .text
+GS_BASE         equ 0xc0000101
+FLAGS_CLEAR     equ 2
+FLAGS_USER      equ 0x202               ; interrupts on
+USER_BITS       equ 47
+NOT_CANONICAL   equ 0xffff800000000000  ; or-ed to an address: the kernel's half
 
-%assign vector 0
-%rep 256
-align 16
-trap_%+vector:
-%if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
-%else
-        push    0
-%endif
-        push    vector
-        jmp     trap_common
-%assign vector vector + 1
-%endrep
-
-global trap_common:function
-trap_common:
+%macro push_registers 0
         push    rax
         push    rbx
         push    rcx
@@ -44,20 +43,9 @@ trap_common:
         push    r13
         push    r14
         push    r15
-        cld
-        test    byte [rsp + FRAME_CS], 3
-        jz      .from_kernel
-        swapgs
-.from_kernel:
-        mov     rdi, rsp
-        mov     rbx, rsp                    ; kept over the call
-        and     rsp, -16
-        call    trap_entry
-        mov     rsp, rbx
-        test    byte [rsp + FRAME_CS], 3
-        jz      .to_kernel
-        swapgs
-.to_kernel:
+%endmacro
+
+%macro pop_registers 0                  ; and vector and error code
         pop     r15
         pop     r14
         pop     r13
@@ -73,7 +61,154 @@ trap_common:
         pop     rcx
         pop     rbx
         pop     rax
-        add     rsp, 16                     ; vector and error code
+        add     rsp, 16
+%endmacro
+
+section .text
+
+%assign vector 0
+%rep 256
+align 16
+trap_%+vector:
+%if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+%else
+        push    0
+%endif
+        push    vector
+%if vector == 1 || vector == 2 || vector == 8 || vector == 18
+        jmp     trap_paranoid
+%else
+        jmp     trap_common
+%endif
+%assign vector vector + 1
+%endrep
+
+; The CPU aligns RSP to 16 before it pushes, and the frame is a multiple of 16.
+global trap_common:function
+trap_common:
+        push_registers
+        push    FLAGS_CLEAR
+        popfq
+        test    byte [rsp + FRAME_CS], 3
+        jz      .call
+        swapgs
+.user:  xor     ebp, ebp                    ; ends backtraces
+.call:  mov     rdi, rsp
+        call    trap_entry
+        test    byte [rsp + FRAME_CS], 3
+        jz      trap_return.registers
+trap_return:
+        mov     rax, [rsp + FRAME_RIP]
+        shr     rax, USER_BITS
+        jnz     .not_canonical
+.swap:  swapgs
+.registers:
+        pop_registers
+        iretq
+.not_canonical:
+        mov     rax, NOT_CANONICAL
+        or      [rsp + FRAME_RIP], rax
+        jmp     .swap
+
+; On an emergency stack. From user mode nothing is odd, so the frame moves to the thread's own stack,
+; where it may be switched away.
+global trap_paranoid:function
+trap_paranoid:
+        push_registers
+        push    FLAGS_CLEAR
+        popfq
+        test    byte [rsp + FRAME_CS], 3
+        jnz     .from_user
+        xor     ebx, ebx
+        mov     ecx, GS_BASE
+        rdmsr
+        test    edx, edx
+        js      .call                       ; a kernel address
+        swapgs
+        inc     ebx
+.call:  mov     rdi, rsp
+        call    trap_entry_emergency
+        test    ebx, ebx
+        jz      trap_return.registers
+        jmp     trap_return.swap
+.from_user:
+        swapgs
+        mov     rsi, rsp
+        mov     rdi, [gs:LOCAL_KERNEL_STACK]
+        sub     rdi, FRAME_SIZE
+        mov     rsp, rdi
+        mov     ecx, FRAME_SIZE / 8
+        rep movsq
+        jmp     trap_common.user
+
+; SYSCALL from user mode: RCX = return address, R11 = flags, RSP and GS the user's, interrupts and
+; the flags of MSR FMASK off.
+global port_syscall:function
+port_syscall:
+        swapgs
+        mov     [gs:LOCAL_USER_SP], rsp
+        mov     rsp, [gs:LOCAL_KERNEL_STACK]
+        push    USER_DATA
+        push    qword [gs:LOCAL_USER_SP]
+        push    r11
+        push    USER_CODE
+        push    rcx
+        push    0
+        push    VECTOR_SYSCALL_NUMBER
+        push_registers
+        xor     ebp, ebp                    ; ends backtraces
+        mov     rdi, rsp
+        call    trap_syscall
+        ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame has
+        ; been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
+        mov     rcx, [rsp + FRAME_RIP]
+        cmp     rcx, [rsp + FRAME_RCX]
+        jne     trap_return
+        mov     rax, rcx
+        shr     rax, USER_BITS
+        jnz     trap_return
+        mov     r11, [rsp + FRAME_RFLAGS]
+        mov     r10, [rsp + FRAME_R10]
+        mov     r9, [rsp + FRAME_R9]
+        mov     r8, [rsp + FRAME_R8]
+        mov     rbp, [rsp + FRAME_RBP]
+        mov     rdi, [rsp + FRAME_RDI]
+        mov     rsi, [rsp + FRAME_RSI]
+        mov     rdx, [rsp + FRAME_RDX]
+        mov     rax, [rsp + FRAME_RAX]
+        mov     rsp, [rsp + FRAME_RSP]
+        swapgs
+        o64 sysret
+
+; void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1): RDI RSI RDX RCX, interrupts masked.
+global hal_user_enter:function
+hal_user_enter:
+        mov     rax, rdi
+        shr     rax, USER_BITS
+        jz      .go
+        mov     rax, NOT_CANONICAL
+        or      rdi, rax
+.go:    push    USER_DATA
+        push    rsi
+        push    FLAGS_USER
+        push    USER_CODE
+        push    rdi
+        mov     rdi, rdx
+        mov     rsi, rcx
+        xor     eax, eax
+        xor     ebx, ebx
+        xor     ecx, ecx
+        xor     edx, edx
+        xor     ebp, ebp
+        xor     r8d, r8d
+        xor     r9d, r9d
+        xor     r10d, r10d
+        xor     r11d, r11d
+        xor     r12d, r12d
+        xor     r13d, r13d
+        xor     r14d, r14d
+        xor     r15d, r15d
+        swapgs
         iretq
 
 ; void hal_trap_frame_capture(struct hal_trap_frame *frame): the caller's registers, as they are

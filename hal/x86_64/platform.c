@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Choosing the drivers of a PC.
- * Owns:      the board's name, the CPU list.       Caller: kernel_main.     Context: early.
+ * Owns:      the board's name.       Caller: kernel_main.     Context: early.
  */
 #include <port/pc.h>
 
@@ -15,41 +15,11 @@
 
 static struct {
     const char *board;
-    u32 cpu_count;
-    u32 apic_ids[HAL_CPUS_MAX];
-} platform HX_RO_AFTER_INIT = {.board = "pc", .cpu_count = 1};
+} platform HX_RO_AFTER_INIT = {.board = "pc"};
 
 const char *hal_board_name(void)
 {
     return platform.board;
-}
-
-static u32 cpu_count(void)
-{
-    return platform.cpu_count;
-}
-
-static u64 cpu_hw_id(cpu_id_t cpu)
-{
-    return platform.apic_ids[cpu];
-}
-
-static const struct hal_smp_ops smp_ops = {
-    .name = "MADT",
-    .count = cpu_count,
-    .hw_id = cpu_hw_id,
-};
-
-/* CPU 0 is the one that runs now; the others follow in the firmware's order. */
-static enum hx_status list_cpus(const struct acpi_madt *madt)
-{
-    platform.apic_ids[0] = lapic_id();
-    for (u32 i = 0; i < madt->cpu_count && platform.cpu_count < HAL_CPUS_MAX; i++) {
-        if (madt->cpu_apic_ids[i] != platform.apic_ids[0]) {
-            platform.apic_ids[platform.cpu_count++] = madt->cpu_apic_ids[i];
-        }
-    }
-    return hal_smp_register(&smp_ops);
 }
 
 /* The host bridge tells the chipset, and with it QEMU's machine types apart. */
@@ -84,7 +54,7 @@ enum hx_status hal_init_platform(const struct boot_info *info)
             status = ioapic_register(madt);
         }
         if (status == HX_OK) {
-            status = list_cpus(madt);
+            status = smp_register(madt, info->startup_page);
         }
         if (status == HX_OK) {
             return tsc_timer_register();

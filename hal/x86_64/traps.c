@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Exceptions and interrupts, from vector to the kernel's terms.
- * Owns:      nothing.       Caller: entry.asm.      Context: that of the interrupted code, IRQs
- * off. Spec:      Intel SDM vol. 3, 6.15 (exception reference), 4.7 (page-fault error code).
+/* Exceptions, interrupts and system calls, from vector to the kernel's terms.
+ * Owns:      nothing.       Caller: entry.asm.
+ * Context:   that of the interrupted code, IRQs off.
+ * Spec:      Intel SDM vol. 3, 6.15 (exception reference), 4.7 (page-fault error code).
  */
 #include <port/pc.h>
 
@@ -9,9 +10,9 @@
 #include <hal/mmu.h>
 #include <port/x86.h>
 
+#define VECTOR_NMI          2
 #define VECTOR_PAGE_FAULT   14
 #define VECTOR_DOUBLE_FAULT 8
-#define VECTOR_BREAKPOINT   3
 
 #define PF_PRESENT (1u << 0)
 #define PF_WRITE   (1u << 1)
@@ -88,20 +89,50 @@ static void decode(const struct hal_trap_frame *frame, struct hal_trap *trap)
 }
 
 void trap_entry(struct hal_trap_frame *frame);
-void trap_entry(struct hal_trap_frame *frame)
+void trap_entry_emergency(struct hal_trap_frame *frame);
+void trap_syscall(struct hal_trap_frame *frame);
+
+static void exception(struct hal_trap_frame *frame)
 {
-    if (frame->vector >= VECTOR_IRQ_BASE && frame->vector != VECTOR_SYSCALL) {
-        hal_event_irq(frame);
-        return;
-    }
     struct hal_trap trap;
     if (frame->vector == VECTOR_SYSCALL) {
-        /* The gate is closed to user mode, so the kernel itself executed the instruction. */
         trap = (struct hal_trap){.kind = TRAP_OTHER, .name = "int 0x80 in the kernel"};
     } else {
         decode(frame, &trap);
     }
     hal_event_trap(frame, &trap);
+}
+
+/* On a stack that holds nothing but this frame, which the next exception of its kind overwrites: no
+ * thread may be switched away from here. */
+void trap_entry_emergency(struct hal_trap_frame *frame)
+{
+    exception(frame);
+}
+
+void trap_syscall(struct hal_trap_frame *frame)
+{
+    hal_irq_enable();
+    hal_event_syscall(frame);
+    hal_irq_disable();
+    hal_event_return(frame);
+}
+
+/* An NMI blocks the next one until an IRET, so it returns straight to what it interrupted. */
+void trap_entry(struct hal_trap_frame *frame)
+{
+    if (frame->vector == VECTOR_SYSCALL && hal_frame_is_user(frame)) {
+        trap_syscall(frame);
+        return;
+    }
+    if (frame->vector >= VECTOR_IRQ_BASE && frame->vector != VECTOR_SYSCALL) {
+        hal_event_irq(frame);
+    } else {
+        exception(frame);
+    }
+    if (frame->vector != VECTOR_NMI) {
+        hal_event_return(frame);
+    }
 }
 
 void hal_trap_frame_print(const struct hal_trap_frame *f,

@@ -41,7 +41,8 @@
       O(status, 8), N, N, N)                                                                       \
     X(14, process_kill, H(process, HX_OBJECT_PROCESS, HX_RIGHT_DELETE), V(status), N, N, N, N)     \
     X(15, handle_close, V(handle), N, N, N, N, N)                                                  \
-    X(16, random_read, O(buffer, length), V(length), N, N, N, N)
+    X(16, random_read, O(buffer, length), V(length), N, N, N, N)                                   \
+    X(17, thread_tls_set, V(tls), N, N, N, N, N)
 
 enum hx_syscall {
 #define HX_SYSCALL_NUMBER(number, name, ...) HX_SYS_##name = number,

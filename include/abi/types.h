@@ -36,6 +36,9 @@ enum hx_object_type { HX_OBJECT_NONE, HX_OBJECT_PROCESS, HX_OBJECT_THREAD, HX_OB
 #define HX_MAP_FLAGS         (HX_MAP_WRITE | HX_MAP_EXECUTE | HX_MAP_FIXED | HX_MAP_GUARD)
 #define HX_MAP_PROTECT_FLAGS (HX_MAP_WRITE | HX_MAP_EXECUTE)
 
+/* A deadline in ns since boot; one in the past asks without waiting. */
+#define HX_DEADLINE_NEVER UINT64_MAX
+
 /* clock_read, in ns: since boot; since 1970-01-01 00:00 UTC; CPU time of the calling thread. */
 enum hx_clock { HX_CLOCK_MONOTONIC, HX_CLOCK_WALL, HX_CLOCK_THREAD, HX_CLOCK_COUNT };
 

@@ -45,6 +45,9 @@ extern const struct hal_cpu_ops hal_cpu;
 /* "x86_64", "aarch64", "host" */
 extern const char hal_arch_name[];
 
+/* e_machine of ELF files for this processor. */
+extern const u16 hal_elf_machine;
+
 /* The board in one word, "pc", "q35", "virt", "raspi3b"; valid after hal_init_platform(). */
 const char *hal_board_name(void);
 

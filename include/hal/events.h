@@ -6,6 +6,7 @@
 
 #include <hal/trap.h>
 #include <helix/compiler.h>
+#include <helix/status.h>
 #include <helix/types.h>
 
 /* An exception. Returning resumes the interrupted context, as `frame` then says; what nobody
@@ -28,6 +29,10 @@ void hal_event_syscall(struct hal_trap_frame *frame);
  * the place to switch threads and to end threads that were killed. `frame` says whether that is
  * user mode. Context: that of the interrupted code, interrupts masked. */
 void hal_event_return(struct hal_trap_frame *frame);
+
+/* Memory for good: the top of a kernel stack between guard pages, for exceptions of a CPU that is
+ * about to be started. Return: HX_OK, HX_ERR_NO_MEMORY. Context: thread. */
+enum hx_status hal_event_stack_alloc(vaddr_t *out_top) HX_MUST_CHECK;
 
 /* A CPU that hal_smp.start() started has arrived in C, on the stack it was given, with the kernel's
  * address space active, its vectors and descriptor tables loaded. Does not return. */

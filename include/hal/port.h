@@ -22,6 +22,8 @@
  *                                       and devices
  *   u64  hal_counter_read(void)         monotonic counter of hal_timer.frequency(), in order with
  *                                       the instructions around it
+ *   u64  hal_cycles_read(void)          CPU cycles, for measuring only; under an emulator's instruction
+ *                                       clock one instruction is one cycle
  *   vaddr_t hal_frame_pointer(void)     frame record of the caller: two words, the caller's frame
  *                                       pointer and the return address, on every port
  *   vaddr_t hal_stack_pointer(void)

@@ -20,8 +20,10 @@ struct hal_smp_ops {
     u64 (*hw_id)(cpu_id_t cpu);
     /* Optional; absent: HX_ERR_NOT_SUPPORTED, the system stays on one CPU. Starts `cpu` on the
      * given stack; it arrives in hal_event_cpu_started(). Returns once the request is made; the
-     * caller waits for the arrival and gives up after a while. `local` becomes its
-     * hal_cpu_local(), with the number filled in. Thread context, one CPU at a time. */
+     * caller waits for the arrival and gives up after a while; a CPU may still come later, so
+     * stack and block stay its own. `local` becomes its hal_cpu_local(), with the number filled
+     * in. Thread context, one CPU at a time.
+     * HX_ERR_NO_MEMORY: no emergency stacks. HX_ERR_IO: the firmware refused. */
     enum hx_status (*start)(cpu_id_t cpu, struct hal_cpu_local *local, vaddr_t stack_top);
 };
 

@@ -65,6 +65,7 @@ struct boot_info {
     paddr_t kernel_base; /* where the image was loaded */
     u64 kernel_size;     /* bytes, .bss included */
     paddr_t acpi_rsdp;   /* 0: none. Physical address of a copy or of the original RSDP */
+    paddr_t startup_page; /* 0: none. A page of low memory, kept, in which other CPUs can begin */
     paddr_t dtb;         /* 0: none */
     u64 dtb_size;        /* bytes, as checked against its header */
     /* Page of device registers that the loader's map has at DEVICE_BASE, for the first serial

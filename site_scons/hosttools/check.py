@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 
-from site_tools import layers, toolchain
+from site_tools import layers, toolchain, user
 
 from .errors import HelixError
 
@@ -91,21 +91,19 @@ def rule_include(path, text):
         match = INCLUDE.match(line)
         if match and (".." in match[2].split("/") or match[2].startswith("/")):
             yield number, f"include of {match[2]}: a path may neither climb nor be absolute"
-        elif match and match[1] == '"' and "/" in match[2]:
-            yield number, f'include of "{match[2]}": quotes are for files of the same folder'
         elif re.match(r"\s*#\s*include\s+[^<\"\s]", line):
             yield number, "an include of a macro hides what it includes"
 
 
 def rule_ground_floor(path, text):
-    """include/ includes nothing outside itself, but for the port's inline header in one place."""
+    """include/ includes nothing outside itself, but for the port's half of the HAL contract."""
     if not path.startswith("include/"):
         return
     for number, line in logical_lines(text):
         match = INCLUDE.match(line)
         if match and match[1] == "<" and "/" in match[2] \
                 and match[2].split("/")[0] not in ("helix", "hal", "abi") \
-                and (path, match[2]) != ("include/hal/port.h", "port/inline.h"):
+                and not (path.startswith("include/hal/") and match[2].startswith("port/")):
             yield number, f"include of {match[2]}: include/ stands on nothing else"
 
 
@@ -161,17 +159,24 @@ def layer_of(path):
     top, *rest = path.split("/")
     if top in ("hal", "boot") and len(rest) > 1 and rest[0] in toolchain.PREFIX:
         return top, rest[0]
-    if top in ("core", "subsystems", "fs", "modules"):
+    if top in ("core", "subsystems", "fs", "modules", "user"):
         return top, None
     return None, None
 
 
+def include_roots(layer, arch):
+    return user.include_roots(arch) if layer == "user" else layers.include_roots(layer, arch)
+
+
 def analysis_flags(layer, arch):
     """The layer's flags as clang understands them."""
-    gcc_only = ("-fno-delete-null", "-momit-leaf", "-mno-outline", "-flto", "-fno-common")
-    flags = [f for f in toolchain.compile_flags(arch, "debug", layer)
-             if not f.startswith(("-W", "-O", *gcc_only, "-mstack-protector-guard"))]
-    flags += [f"-I{root}" for root in layers.include_roots(layer, arch)]
+    gcc_only = ("-fno-delete-null", "-momit-leaf", "-mno-outline", "-flto", "-fno-common",
+                "-fno-tree-loop")
+    flags = user.compile_flags(arch) if layer == "user" else \
+        toolchain.compile_flags(arch, "debug", layer)
+    flags = [f for f in flags if not f.startswith(("-W", "-O", *gcc_only,
+                                                   "-mstack-protector-guard"))]
+    flags += [f"-I{root}" for root in include_roots(layer, arch)]
     for part in layers.THIRD_PARTY.get((layer, arch), ()):
         flags += ["-isystem", "third_party/include",
                   "-isystem", f"build/third_party/{part}/usr/include"]
@@ -191,7 +196,7 @@ def check_analysis(files):
             jobs.append(["clang-tidy", "--quiet", path, "--", *analysis_flags(layer, arch)])
             groups.setdefault((layer, arch), []).append(path)
     for (layer, arch), paths in groups.items():
-        roots = [f"-I{root}" for root in layers.include_roots(layer, arch)]
+        roots = [f"-I{root}" for root in include_roots(layer, arch)]
         jobs.append(["cppcheck", "--quiet", "--enable=warning,portability", "--inline-suppr",
                      "--std=c11", "--platform=unix64", "--suppress=missingIncludeSystem",
                      "--suppress=unknownMacro", *NOISE, "--error-exitcode=1", f"-D__{arch}__=1",

@@ -11,7 +11,9 @@ Section = namedtuple("Section", "name type flags addr offset size link info alig
 Segment = namedtuple("Segment", "type flags offset vaddr paddr filesz memsz align")
 Symbol = namedtuple("Symbol", "name value size type bind section")
 
-PT_LOAD, PF_X, PF_W, PF_R = 1, 1, 2, 4
+ET_EXEC = 2
+PT_LOAD, PT_TLS, PT_GNU_STACK = 1, 7, 0x6474E551
+PF_X, PF_W, PF_R = 1, 2, 4
 SHT_SYMTAB = 2
 SHN_UNDEF = 0
 STT_NOTYPE, STT_OBJECT, STT_FUNC = 0, 1, 2

@@ -6,6 +6,7 @@ run time goes through QEMU's fw_cfg where the machine has one (pc, q35, virt), e
 and -initrd (raspi3b):
     opt/helix/cmdline   words for the kernel, as text
     opt/helix/files     the --file options, as a cpio archive (newc)
+The boot archive comes with the ISO, or by -initrd; on raspi3b the --file options are added to it.
 """
 import os
 import struct
@@ -118,7 +119,7 @@ class Machine:
         if self.raw_dtb:
             words += self._raw(scratch)
         else:
-            words += ["-kernel", self.image()]
+            words += ["-kernel", self.image(), "-initrd", self._archive(scratch)]
         if self.board != "virt":
             words += ["-dtb", f"build/aarch64/{self.variant}/boards/{self.board}.dtb"]
         if not self.interactive:
@@ -142,14 +143,25 @@ class Machine:
                 "-device", f"loader,file={path},addr={stub:#x},force-raw=on",
                 "-device", f"loader,addr={stub:#x},cpu-num=0"]
 
+    def _archive(self, scratch):
+        """The boot archive, with the --file options behind it where there is no fw_cfg."""
+        path = output(self.arch, self.variant, "boot.cpio")
+        if not self.files or self.board != "raspi3b":
+            return path
+        with open(path, "rb") as file:
+            archive = file.read()
+        path = os.path.join(scratch, "boot.cpio")
+        with open(path, "wb") as out:
+            out.write(archive[:archive.rindex(b"070701")] + newc_archive(self.files))
+        return path
+
     def _words(self, scratch):
         words = []
-        if self.files:
+        if self.files and self.board != "raspi3b":
             archive = os.path.join(scratch, "files.cpio")
             with open(archive, "wb") as out:
                 out.write(newc_archive(self.files))
-            words += (["-initrd", archive] if self.board == "raspi3b" else
-                      ["-fw_cfg", f"name=opt/helix/files,file={archive}"])
+            words += ["-fw_cfg", f"name=opt/helix/files,file={archive}"]
         if self.cmdline and self.board == "raspi3b":
             words += ["-append", self.cmdline]
         elif self.cmdline:

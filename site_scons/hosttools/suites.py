@@ -8,6 +8,7 @@ Suites:
     boards   every machine that Helix claims to boot on             tests/boot/boards.py
     build    the build and `check` themselves                       tests/build/*.py
     fuzz     each fuzz target for a fixed time
+    user     programs in user mode, on both architectures           tests/user/*.py
     bench    the figures against tests/bench/baseline.json
     nightly  what is too long for CI; runs only when named          tests/nightly/*.py
 A Python test is a function test_*(t); what it may do is class Context. @each(...) runs it once per
@@ -34,8 +35,8 @@ from .errors import HelixError
 from .guest import Guest, Qmp, run_command
 from .machine import Machine
 
-SUITES = ("host", "kernel", "boot", "boards", "build", "fuzz", "bench", "nightly")
-PYTHON_SUITES = ("boot", "build", "nightly")
+SUITES = ("host", "kernel", "boot", "user", "boards", "build", "fuzz", "bench", "nightly")
+PYTHON_SUITES = ("boot", "user", "build", "nightly")
 JOBS = 2
 KERNEL_TIMEOUT, EXEC_TIMEOUT, FUZZ_SECONDS = 120, 60, 20
 OK, FAIL, SKIP = "ok", "FAIL", "skip"
@@ -136,9 +137,10 @@ def load(path):
 
 
 def python_tests():
-    """The tests of every tests/{boot,build,nightly}/*.py."""
+    """The tests of every tests/{boot,user,build,nightly}/*.py."""
     found = []
-    for path in sorted(path for suite in PYTHON_SUITES for path in glob.glob(f"tests/{suite}/*.py")):
+    paths = [path for suite in PYTHON_SUITES for path in glob.glob(f"tests/{suite}/*.py")]
+    for path in sorted(paths):
         module = load(path)
         suite = getattr(module, "SUITE", path.split("/")[1])
         stem = os.path.splitext(os.path.basename(path))[0]

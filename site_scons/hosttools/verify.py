@@ -2,6 +2,7 @@
 """What a linked kernel must be, checked on the file: nothing here needs a boot.
 
 verify_kernel  W^X segments, no undefined symbol, the loader's header, size in release.
+verify_program a program for user mode: fixed, static, page-aligned W^X segments in user space.
 verify_tables  the second link did not move what the first one's symbol table describes.
 """
 import struct
@@ -11,6 +12,7 @@ from . import elf as elffile
 from .errors import HelixError
 
 RELEASE_MAX_BYTES = 400 * 1024
+PAGE, USER_START, USER_END = 4096, 0x400000, 0x800000000000
 
 
 def verify_tables(first, final):
@@ -39,6 +41,33 @@ def verify_kernel(path, linked, arch, variant):
     if arch == "x86_64":
         if subprocess.run(["grub-file", "--is-x86-multiboot2", path], check=False).returncode:
             raise HelixError(f"verify: {path}: GRUB finds no Multiboot2 header in it")
+
+
+def verify_program(path, linked, arch):
+    """`path` is a stripped program, `linked` the same with its symbols."""
+    elf = elffile.Elf(path)
+    wanted = {"x86_64": elffile.EM_X86_64, "aarch64": elffile.EM_AARCH64}[arch]
+    if (elf.type, elf.machine) != (elffile.ET_EXEC, wanted):
+        raise HelixError(f"verify: {path}: no fixed executable for {arch}")
+    undefined = [s.name for s in elffile.Elf(linked).symbols() if s.name and not s.section]
+    if undefined:
+        raise HelixError(f"verify: {linked}: undefined symbols: {', '.join(undefined)}")
+    end, entry_is_code = 0, False
+    for number, s in enumerate(elf.segments):
+        where = f"verify: {path}: segment {number} at {s.vaddr:#x}"
+        if s.type not in (elffile.PT_LOAD, elffile.PT_TLS, elffile.PT_GNU_STACK):
+            raise HelixError(f"{where}: type {s.type:#x} is not for a static program")
+        if s.flags & elffile.PF_W and s.flags & elffile.PF_X:
+            raise HelixError(f"{where} is both writable and executable")
+        if s.type != elffile.PT_LOAD:
+            continue
+        if s.vaddr % PAGE or s.offset % PAGE or s.vaddr < max(end, USER_START) \
+                or s.vaddr + s.memsz > USER_END or not s.memsz:
+            raise HelixError(f"{where}: not on pages of its own in user space")
+        end = s.vaddr + s.memsz
+        entry_is_code |= bool(s.flags & elffile.PF_X) and s.vaddr <= elf.entry < end
+    if not entry_is_code:
+        raise HelixError(f"verify: {path}: the entry {elf.entry:#x} is not code")
 
 
 def verify_image(path):

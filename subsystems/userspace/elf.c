@@ -63,12 +63,17 @@ static enum hx_status add_segment(struct elf_plan *plan, const u8 *phdr, size_t 
             return refuse(out_reason, "segments overlap or are out of order", HX_ERR_CORRUPT);
         }
     }
+    u64 head = va - base; /* the file's bytes before the segment share its first page */
+    if (file_size == 0) {
+        offset = head = 0;
+    } else if (offset < head || ((offset - va) & HX_PAGE_MASK)) {
+        return refuse(out_reason, "a segment is not aligned with its file", HX_ERR_CORRUPT);
+    }
     plan->segments[plan->count++] = (struct elf_segment){
         .base = base,
         .size = end - base,
-        .file_offset = offset,
-        .file_size = file_size,
-        .head = (u32)(va - base),
+        .file_offset = offset - head,
+        .file_size = file_size ? file_size + head : 0,
         .write = flags & PF_W,
         .execute = flags & PF_X,
     };

@@ -8,12 +8,14 @@
 #include <hal/smp.h>
 #include <helix/types.h>
 
+struct run_queue;
 struct task;
 
 /* Marking: I immutable once the CPU runs; c its own CPU with interrupts masked; a atomic. */
 struct cpu {
     struct hal_cpu_local hal; /* first: hal_cpu_local() points here */
     struct task *idle;        /* I: what runs when nothing else does */
+    struct run_queue *rq;     /* I: its run queue */
     struct task *previous;    /* c: who ran before the switch under way */
     u32 irq_depth;            /* c: interrupt handlers under way */
     bool resched;             /* a: run the scheduler before leaving the kernel */

@@ -29,6 +29,7 @@ void sched_ctx_fini(struct sched_ctx *ctx);
 
 /* A blocked task becomes ready. False when it was not blocked. Context: any but NMI. */
 bool sched_wake(struct task *task);
+bool sched_wake_masked(struct task *task); /* the same with interrupts masked already */
 
 /* Leaves the CPU to whom the policy picks. The current task's state says whether it stays ready
  * (TASK_RUNNING) or not. Interrupts masked. */
@@ -39,6 +40,12 @@ void sched_finish_switch(void);
 
 /* For hal_event_return(): switches if somebody should run instead. Interrupts masked. */
 void sched_preempt(void);
+
+/* Has a CPU look at its queue, and at what happened to its running task, soon. Any. */
+void sched_kick(cpu_id_t cpu);
+
+/* CPU time of the current task, up to now. Thread. */
+u64 sched_cpu_time_ns(void);
 
 /* The loop of an idle task. */
 void sched_idle(void) HX_NORETURN;

@@ -106,6 +106,9 @@ enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
 /* Calls visit for each task, with the task list locked: it neither blocks nor keeps the pointer. */
 void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
 
+/* Makes task_current() valid. Context: early, first after cpu_init_boot(). */
+void task_init_early(void);
+
 /* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early, after the heap is up. */
 enum hx_status task_init(void) HX_MUST_CHECK;
 

@@ -5,15 +5,35 @@
 #ifndef CORE_TIME_H
 #define CORE_TIME_H
 
+#include <hal/port.h>
+#include <helix/compiler.h>
 #include <helix/pheap.h>
 #include <helix/status.h>
 #include <helix/types.h>
 
-/* Nanoseconds, monotonic. 0 until time_init(). Context: any. */
-u64 time_now_ns(void);
+/* From counter to nanoseconds. A scale never changes once published; refining publishes another. */
+struct time_scale {
+    u64 base_counter, base_ns;
+    u64 mult;    /* ns a tick, 32 fraction bits */
+    u64 inverse; /* ticks a ns, 32 fraction bits */
+};
+extern const struct time_scale *time_scale;
 
-/* The same for a given value of hal_counter_read(); an earlier time than the kernel's start is 0. */
-u64 time_from_counter_ns(u64 counter);
+/* Nanoseconds since the kernel started, monotonic, for a value of hal_counter_read(); for one
+ * before the present scale, the scale's beginning. All are 0 until time_init(). Context: any. */
+static inline u64 time_from_counter_ns(u64 counter)
+{
+    const struct time_scale *scale = __atomic_load_n(&time_scale, __ATOMIC_CONSUME);
+    u64 ticks = counter - scale->base_counter;
+    u64 ns = (u64)((u128)ticks * scale->mult >> 32);
+    return scale->base_ns + (hx_unlikely((s64)ticks < 0) ? 0 : ns);
+}
+
+/* The present. */
+static inline u64 time_now_ns(void)
+{
+    return time_from_counter_ns(hal_counter_read());
+}
 
 /* A callback at a time. The caller's memory, zero before its first use, untouched by the caller
  * while armed. */

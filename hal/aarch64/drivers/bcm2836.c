@@ -16,11 +16,11 @@
 #define LOCAL_CONTROL        0x00
 #define LOCAL_PRESCALER      0x08
 #define LOCAL_GPU_ROUTING    0x0c
-#define LOCAL_TIMERS(cpu)    (0x40 + 4 * (cpu))
-#define LOCAL_MAILBOXES(cpu) (0x50 + 4 * (cpu))
-#define LOCAL_SOURCE(cpu)    (0x60 + 4 * (cpu))
-#define MAILBOX0_SET(cpu)    (0x80 + 16 * (cpu))
-#define MAILBOX0_CLEAR(cpu)  (0xc0 + 16 * (cpu))
+#define LOCAL_TIMERS(core)    (0x40 + 4 * (core))
+#define LOCAL_MAILBOXES(core) (0x50 + 4 * (core))
+#define LOCAL_SOURCE(core)    (0x60 + 4 * (core))
+#define MAILBOX0_SET(core)    (0x80 + 16 * (core))
+#define MAILBOX0_CLEAR(core)  (0xc0 + 16 * (core))
 #define PRESCALER_ONE        0x80000000u /* the counter runs at the crystal's frequency */
 
 #define SOURCE_TIMERS   4 /* lines 0 .. 3 */
@@ -48,6 +48,17 @@ static struct {
     vaddr_t local, armctrl; /* armctrl 0: there is none */
 } bcm;
 
+/* The controller counts cores as the hardware does, whichever of them booted. */
+static u32 core_of(cpu_id_t cpu)
+{
+    return (u32)hal_smp.hw_id(cpu) % CPUS;
+}
+
+static u32 core_this(void)
+{
+    return (u32)sysreg_read(mpidr_el1) % CPUS;
+}
+
 static u32 line_bank(irq_t irq)
 {
     return irq >= LINE_ARM ? BANK_ARM : irq < LINE_GPU + 32 ? 1 : 2;
@@ -60,7 +71,7 @@ static void line_set(irq_t irq, bool on)
         vaddr_t reg = bcm.armctrl + (on ? banks[bank].enable : banks[bank].disable);
         hal_mmio_write32(reg, 1u << (irq - banks[bank].first_line));
     } else if (irq < SOURCE_TIMERS) {
-        vaddr_t reg = bcm.local + LOCAL_TIMERS(hal_cpu_number() % CPUS);
+        vaddr_t reg = bcm.local + LOCAL_TIMERS(core_this());
         u32 value = hal_mmio_read32(reg);
         hal_mmio_write32(reg, on ? value | 1u << irq : value & ~(1u << irq));
     }
@@ -78,8 +89,9 @@ static void bcm2836_unmask(irq_t irq)
 
 static void bcm2836_init_cpu(cpu_id_t cpu)
 {
-    hal_mmio_write32(bcm.local + LOCAL_TIMERS(cpu % CPUS), 0);
-    hal_mmio_write32(bcm.local + LOCAL_MAILBOXES(cpu % CPUS), 1);
+    (void)cpu;
+    hal_mmio_write32(bcm.local + LOCAL_TIMERS(core_this()), 0);
+    hal_mmio_write32(bcm.local + LOCAL_MAILBOXES(core_this()), 1);
 }
 
 /* All lines are levels; a wish for edges cannot be granted and does not matter to a handler. */
@@ -106,14 +118,14 @@ static irq_t armctrl_pending(void)
     return HX_IRQ_NONE;
 }
 
-static irq_t mailbox_take(u32 cpu)
+static irq_t mailbox_take(u32 core)
 {
-    u32 bits = hal_mmio_read32(bcm.local + MAILBOX0_CLEAR(cpu));
+    u32 bits = hal_mmio_read32(bcm.local + MAILBOX0_CLEAR(core));
     if (bits == 0) {
         return HX_IRQ_NONE;
     }
     u32 bit = (u32)__builtin_ctz(bits);
-    hal_mmio_write32(bcm.local + MAILBOX0_CLEAR(cpu), 1u << bit);
+    hal_mmio_write32(bcm.local + MAILBOX0_CLEAR(core), 1u << bit);
     hal_mb();
     return bit < IPI_COUNT ? LINE_SOFTWARE + bit : HX_IRQ_NONE;
 }
@@ -121,10 +133,10 @@ static irq_t mailbox_take(u32 cpu)
 static irq_t bcm2836_ack(struct hal_trap_frame *frame)
 {
     (void)frame;
-    u32 cpu = hal_cpu_number() % CPUS;
-    u32 source = hal_mmio_read32(bcm.local + LOCAL_SOURCE(cpu));
+    u32 core = core_this();
+    u32 source = hal_mmio_read32(bcm.local + LOCAL_SOURCE(core));
     if ((source & 1u << SOURCE_MAILBOX0) != 0) {
-        return mailbox_take(cpu);
+        return mailbox_take(core);
     }
     if ((source & ~(1u << SOURCE_GPU)) != 0) {
         return (u32)__builtin_ctz(source & ~(1u << SOURCE_GPU));
@@ -140,7 +152,7 @@ static void bcm2836_eoi(irq_t irq)
 static void bcm2836_send_ipi(cpu_id_t cpu, enum hal_ipi ipi)
 {
     hal_wmb();
-    hal_mmio_write32(bcm.local + MAILBOX0_SET(cpu % CPUS), 1u << ipi);
+    hal_mmio_write32(bcm.local + MAILBOX0_SET(core_of(cpu)), 1u << ipi);
 }
 
 static irq_t bcm2836_ipi_irq(enum hal_ipi ipi)

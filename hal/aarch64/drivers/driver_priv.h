@@ -67,6 +67,9 @@ enum hx_status fw_cfg_read(const char *name, void *buf, size_t size, size_t *out
 /* GIC, versions 2 and 3: what their device-tree bindings have in common. */
 bool gic_irq_map(const u32 *cells, u32 count, irq_t *out);
 
+/* PSCI. HX_ERR_NOT_SUPPORTED: there is none. HX_ERR_IO: it refused. */
+enum hx_status psci_cpu_on(u64 hw_id, paddr_t entry) HX_MUST_CHECK;
+
 /* CPUs: smp.c. `boot_cpu` first, then every node of /cpus, then the table is registered. */
 void smp_begin(u64 boot_cpu);
 void smp_node_read(const struct dt_walk *walk);

@@ -43,10 +43,13 @@ static irq_t timer_irq(void)
     return timer.irq;
 }
 
+/* The router enables the line where it is registered, on the boot CPU; elsewhere it is done here. */
 static void timer_init_cpu(cpu_id_t cpu)
 {
-    (void)cpu;
     timer_disarm();
+    if (cpu != 0) {
+        hal_irq.unmask(timer.irq);
+    }
 }
 
 static const struct hal_timer_ops generic_timer_ops = {

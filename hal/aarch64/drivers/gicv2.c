@@ -22,6 +22,7 @@
 #define GICD_ITARGETSR(i)  (0x800 + (i)) /* a byte a line */
 #define GICD_ICFGR(n)      (0xc00 + 4 * (n))
 #define GICD_SGIR          0xf00
+#define SGIR_SELF          (2u << 24)
 #define GICC_CTLR          0x000
 #define GICC_PMR           0x004
 #define GICC_IAR           0x00c
@@ -112,8 +113,10 @@ static enum hx_status gicv2_set_cpu(irq_t irq, cpu_id_t cpu)
 
 static void gicv2_send_ipi(cpu_id_t cpu, enum hal_ipi ipi)
 {
-    if (cpu < CPUS_MAX) {
-        hal_wmb();
+    hal_wmb();
+    if (cpu == hal_cpu_number()) { /* a GIC of one CPU knows no targets */
+        dist_write(GICD_SGIR, SGIR_SELF | ipi);
+    } else if (cpu < CPUS_MAX) {
         dist_write(GICD_SGIR, (u32)gic.targets[cpu] << 16 | ipi);
     }
 }

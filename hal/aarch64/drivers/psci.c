@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* PSCI 0.2 and later: power through the secure firmware or the hypervisor.
- * Owns:      nothing but how to call.     Callers: core through hal_firmware.     Locks: none.
+/* PSCI 0.2 and later: power and CPUs through the secure firmware or the hypervisor.
+ * Owns:      nothing but how to call.     Callers: core through hal_firmware; smp.c.
  * Context:   any, panic included.
  * Spec:      Arm Power State Coordination Interface (DEN 0022), chapter 5; binding arm,psci. */
 #include "driver_priv.h"
 
+#define PSCI_CPU_ON       0xc4000003u
 #define PSCI_SYSTEM_OFF   0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 
@@ -12,11 +13,19 @@
 enum { METHOD_NONE, METHOD_HVC, METHOD_SMC };
 
 static struct {
-    bool smc;
+    bool attached, smc;
 } psci;
 
 /* lib.S */
 u64 port_smccc(u32 function, u64 a, u64 b, u64 c, bool smc);
+
+enum hx_status psci_cpu_on(u64 hw_id, paddr_t entry)
+{
+    if (!psci.attached) {
+        return HX_ERR_NOT_SUPPORTED;
+    }
+    return port_smccc(PSCI_CPU_ON, hw_id, entry, 0, psci.smc) == 0 ? HX_OK : HX_ERR_IO;
+}
 
 static enum hx_status psci_poweroff(void)
 {
@@ -54,6 +63,7 @@ static enum hx_status psci_attach(const struct port_device *device, vaddr_t regi
         return HX_ERR_INVALID;
     }
     psci.smc = device->options[OPTION_METHOD] == METHOD_SMC;
+    psci.attached = true;
     return hal_firmware_register(&psci_ops);
 }
 

@@ -35,6 +35,8 @@ enum reg {
 #define LVT_MASKED        (1u << 16)
 #define LVT_NMI           (4u << 8)
 #define SPURIOUS_ENABLE   (1u << 8)
+#define ICR_INIT          (5u << 8)
+#define ICR_STARTUP       (6u << 8)
 #define ICR_PENDING       (1u << 12)
 #define ICR_ASSERT        (1u << 14)
 #define DIVIDE_BY_1       0xbu
@@ -114,11 +116,11 @@ u32 lapic_timer_count(void)
     return reg_read(REG_TIMER_CURRENT);
 }
 
-void lapic_send_ipi(u32 apic_id, u8 vector)
+static void icr_write(u32 apic_id, u32 low)
 {
     if (lapic.x2) {
         hal_mb(); /* unlike the memory form, the MSR does not order earlier stores (SDM 11.12.3) */
-        msr_write(MSR_X2APIC + (REG_ICR_LOW >> 4), (u64)apic_id << 32 | ICR_ASSERT | vector);
+        msr_write(MSR_X2APIC + (REG_ICR_LOW >> 4), (u64)apic_id << 32 | low);
         return;
     }
     u64 state = hal_irq_save();
@@ -126,6 +128,21 @@ void lapic_send_ipi(u32 apic_id, u8 vector)
         hal_cpu_relax();
     }
     reg_write(REG_ICR_HIGH, apic_id << 24);
-    reg_write(REG_ICR_LOW, ICR_ASSERT | vector);
+    reg_write(REG_ICR_LOW, low);
     hal_irq_restore(state);
+}
+
+void lapic_send_ipi(u32 apic_id, u8 vector)
+{
+    icr_write(apic_id, ICR_ASSERT | vector);
+}
+
+void lapic_send_init(u32 apic_id)
+{
+    icr_write(apic_id, ICR_ASSERT | ICR_INIT);
+}
+
+void lapic_send_startup(u32 apic_id, paddr_t page)
+{
+    icr_write(apic_id, ICR_ASSERT | ICR_STARTUP | (u32)(page >> HX_PAGE_SHIFT));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Byte offsets in struct hal_trap_frame and struct hal_cpu_local, sizes of what is saved, for C and
- * assembly; <port/inline.h> checks them. */
+/* Byte offsets in structures, and sizes of what is saved, for C and assembly; each is checked beside
+ * its structure. */
 #ifndef PORT_FRAME_H
 #define PORT_FRAME_H
 
@@ -17,6 +17,11 @@
 #define LOCAL_KERNEL_STACK 16
 #define LOCAL_EMERGENCY    24
 #define LOCAL_SCRATCH      32
+
+#define STARTUP_ROOT  0
+#define STARTUP_HW_ID 8
+#define STARTUP_STACK 16
+#define STARTUP_LOCAL 24
 
 #define CONTEXT_SIZE 96  /* x19 .. x30 of a suspended thread, on its stack */
 #define FPU_CONTROL  512 /* after q0 .. q31: FPSR, FPCR */

@@ -147,6 +147,11 @@ static inline u64 hal_counter_read(void)
     return (u64)high << 32 | low;
 }
 
+static inline u64 hal_cycles_read(void)
+{
+    return hal_counter_read();
+}
+
 static inline HX_ALWAYS_INLINE vaddr_t hal_frame_pointer(void)
 {
     return (vaddr_t)__builtin_frame_address(0);

@@ -61,6 +61,8 @@ u32 lapic_id(void);
 void lapic_timer_start(u32 count); /* 0 stops it */
 u32 lapic_timer_count(void);
 void lapic_send_ipi(u32 apic_id, u8 vector);
+void lapic_send_init(u32 apic_id);
+void lapic_send_startup(u32 apic_id, paddr_t page); /* below 1 MiB */
 
 /* Each registers its table. */
 enum hx_status ioapic_register(const struct acpi_madt *madt) HX_MUST_CHECK;
@@ -68,6 +70,7 @@ enum hx_status i8259_register(void) HX_MUST_CHECK;
 void i8259_mask_all(void);
 enum hx_status tsc_timer_register(void) HX_MUST_CHECK; /* TSC and local APIC */
 enum hx_status pit_timer_register(void) HX_MUST_CHECK; /* TSC and PIT, beside the 8259 */
+bool pit_is_armed(void); /* false: an interrupt of line 0 is a leftover */
 enum hx_status uart16550_register(void) HX_MUST_CHECK;
 enum hx_status firmware_register(void) HX_MUST_CHECK;
 
@@ -81,6 +84,25 @@ enum hx_status fw_cfg_read(const char *name, void *buf, size_t size, size_t *out
 
 /* ps2.c: keyboard, if there is one. Thread. */
 void ps2_init(void);
+
+/* smp.c: what a CPU that starts finds in boot/x86_64/entry.asm. */
+struct port_startup {
+    u64 cr3;
+    vaddr_t stack_top;
+    struct hal_cpu_local *local;
+    u64 apic_id;
+};
+
+/* The CPUs of the list; the first is the one that runs. `page`: boot_info's startup_page. Early. */
+enum hx_status smp_register(const struct acpi_madt *madt, paddr_t page) HX_MUST_CHECK;
+
+/* mmu.c: the top-level table of the kernel's space. */
+paddr_t mmu_kernel_root(void);
+
+/* cpu.c: descriptor tables of a CPU that is to be started, in thread context on another one, and
+ * their activation on that CPU. */
+enum hx_status cpu_tables_prepare(cpu_id_t cpu, struct hal_cpu_local *local) HX_MUST_CHECK;
+void cpu_tables_load(cpu_id_t cpu);
 
 /* cpu.c: the CPU's largest physical address, exclusive. */
 u64 cpu_phys_limit(void);

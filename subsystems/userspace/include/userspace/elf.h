@@ -13,9 +13,8 @@
 struct elf_segment {
     vaddr_t base;    /* page-aligned */
     u64 size;        /* bytes in memory, page-aligned, never 0 */
-    u64 file_offset; /* of the first byte that comes from the file */
+    u64 file_offset; /* of the first byte of memory; whole pages of the file, as they are */
     u64 file_size;   /* bytes from the file; the rest is zero */
-    u32 head;        /* bytes of zero before the file's, below a page */
     bool write, execute;
 };
 

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""SCons tool: programs for user mode, the archive that they boot in, and the SDK.
+
+A program is compiled against the headers of the SDK, so it sees what a program outside the tree
+sees, and an include of the kernel's does not compile. It is compiled for user mode: vector
+registers, red zone and all. user/SConscript lists:
+
+    user.library("lib/io.c #core/lib/format.c")     libhelix.a; {arch} is the processor's name
+    user.program("hello", "programs/hello.c")       user/bin/hello, stripped and verified
+
+Sources of the kernel's own that are as good in user mode (formatting, strings) are compiled again,
+not written again. Artifacts, below build/ARCH/VARIANT:
+    user/bin/NAME       programs           user/debug/NAME     the same with symbols
+    output/boot.cpio    the boot archive: bin/NAME of each, the same bytes every time
+    sdk/                headers, library, linker script, an example and how to build it
+"""
+import os
+import shutil
+
+from hosttools import machine, verify
+from site_tools import toolchain
+from site_tools.buildlog import command_action, step_action
+
+# Division by zero is a trap on every processor: where the instruction has none, a check has one.
+MACHINE = {
+    "x86_64": "-m64 -mcmodel=small".split(),
+    "aarch64": """-mcmodel=small -mno-outline-atomics -fsanitize=integer-divide-by-zero
+        -fsanitize-undefined-trap-on-error""".split(),
+}
+SDK_FLAGS = "-std=gnu17 -O2 -ffreestanding -fno-pic -fno-stack-protector".split()
+SDK_LINK = """-nostdlib -static -no-pie -Wl,-z,max-page-size=4096 -Wl,-z,separate-code
+    -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=none""".split()
+FLAGS = SDK_FLAGS + """-nostdinc -fno-pie -fno-common
+    -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+    -fno-tree-loop-distribute-patterns -ftls-model=local-exec -g -gdwarf-4""".split()
+LINK = SDK_LINK + ["-Wl,--gc-sections", "-Wl,--fatal-warnings"]
+# What of include/helix a program may use; the rest is between parts of the kernel.
+SHARED = ("compiler.h", "format.h", "status.h", "string.h", "types.h")
+SCRIPT = "user/lib/program.ld"
+
+
+def include_roots(arch):
+    """Where the SDK's headers come from; of the first, what `sdk` picks."""
+    return ["include", "user/include", f"user/lib/arch/{arch}/include"]
+
+
+def compile_flags(arch):
+    """The C flags of user mode, include paths excepted."""
+    return FLAGS + toolchain.WARNINGS + MACHINE[arch]
+
+
+class User:
+    """What user/SConscript sees."""
+
+    def __init__(self, env):
+        self.arch = env["arch"]
+        flags = compile_flags(self.arch) + env["REPRODUCIBLE"]
+        self._env = env.Clone(CPPPATH=["$OUT/sdk/include"],
+                              CCFLAGS=[*flags, "-isystem", env["GCC_INCLUDE"]])
+        self._env.ForStep("user")
+        self.start = self._objects(f"lib/arch/{self.arch}/start.S")
+        self.archive = []
+        self.programs, self.verified = [], []
+
+    def _objects(self, names):
+        """Compile sources, relative to user/, or to the top when they begin with #."""
+        env, made = self._env, []
+        for name in names.format(arch=self.arch).split():
+            path = name[1:] if name.startswith("#") else f"user/{name}"
+            stem, suffix = os.path.splitext(path)
+            if suffix not in (".c", ".S"):
+                raise ValueError(f"user/SConscript: {name}: a source is .c or .S")
+            # The kernel's sources find the headers beside them; what those say is for them alone.
+            own = ["#core/include"] if path.startswith("core/") else []
+            build = env.Object if suffix == ".c" else env.Gas
+            made += build(f"$OUT/obj/user/{stem}.o", f"#{path}", CPPPATH=env["CPPPATH"] + own)
+        return made
+
+    def library(self, names):
+        env = self._env
+        command = f"{toolchain.PREFIX[self.arch]}ar rcsD $TARGET $SOURCES"
+        self.archive = env.Command("$OUT/user/lib/libhelix.a", self._objects(names),
+                                   command_action(env, command, "  AR       $TARGET"))
+
+    def program(self, name, sources):
+        """A program of the boot archive."""
+        env = self._env
+        flags = [*MACHINE[self.arch], *LINK, f"-Wl,-T,{SCRIPT}"]
+        command = " ".join(["$CC", *flags, "-o", "$TARGET", "$SOURCES"])
+        linked = env.Command(f"$OUT/user/debug/{name}",
+                             [*self.start, *self._objects(sources), *self.archive],
+                             command_action(env, command, "  LINK     $TARGET"))
+        env.Depends(linked, f"#{SCRIPT}")
+        stripped = env.Command(f"$OUT/user/bin/{name}", linked, command_action(
+            env, "$OBJCOPY --strip-all $SOURCE $TARGET", "  STRIP    $TARGET"))
+        self.programs += stripped
+        self.verified += env.Command(f"$OUT/user/verified/{name}", [stripped, linked], step_action(
+            "verify", run_verify, f"  VERIFY   {name}"))
+        env.Depends(self.verified[-1:], "#site_scons/hosttools/verify.py")
+
+
+def run_verify(target, source, env):
+    verify.verify_program(source[0].abspath, source[1].abspath, env["arch"])
+    with open(target[0].abspath, "w", encoding="ascii") as out:
+        out.write(f"{os.path.getsize(source[0].abspath)} bytes\n")
+
+
+def write_archive(target, source, env):
+    """bin/NAME of every program, in the order of their names."""
+    files = sorted((f"bin/{os.path.basename(node.path)}", node.abspath) for node in source
+                   if "/user/bin/" in node.abspath)
+    with open(target[0].abspath, "wb") as out:
+        out.write(machine.newc_archive([(host, guest) for guest, host in files]))
+
+
+def write_readme(target, source, env):
+    """The SDK's README, with this processor's compiler and flags in the commands."""
+    with open(source[0].abspath, encoding="utf-8") as file:
+        text = file.read()
+    values = {"arch": env["arch"], "compiler": env["CC"],
+              "cflags": " ".join([*SDK_FLAGS, *MACHINE[env["arch"]]]), "ldflags": " ".join(SDK_LINK)}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    with open(target[0].abspath, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def sdk(env, user):
+    """Everything that a program outside the tree needs, in one folder that can be moved."""
+    def headers(folder):
+        return [(os.path.relpath(os.path.join(at, name), folder), os.path.join(at, name))
+                for at, _dirs, names in os.walk(folder) for name in sorted(names)]
+
+    files = [(f"include/helix/{name}", f"include/helix/{name}") for name in SHARED]
+    files += [(f"include/abi/{name}", path) for name, path in headers("include/abi")]
+    for root in include_roots(user.arch)[1:]:
+        files += [(f"include/{name}", path) for name, path in headers(root)]
+    files += [("lib/program.ld", SCRIPT), ("example.c", "user/sdk/example.c"),
+              ("LICENSE", "LICENSE")]
+    made = [env.InstallAs(f"$OUT/sdk/{to}", f"#{path}") for to, path in sorted(files)]
+    made.append(env.InstallAs("$OUT/sdk/lib/start.o", user.start))
+    made.append(env.InstallAs("$OUT/sdk/lib/libhelix.a", user.archive))
+    made.append(env.Command("$OUT/sdk/README.md", "#user/sdk/README.md", step_action(
+        "user", write_readme, "  GEN      $TARGET")))
+    return made
+
+
+def user_layer(env):
+    """What user mode needs of this build: (archive, everything)."""
+    user = User(env)
+    env.SConscript("user/SConscript", exports={"user": user})
+    archive = env.Command("$OUT/output/boot.cpio", user.programs, step_action(
+        "user", write_archive, "  CPIO     $TARGET"))
+    env.Depends(archive, [*user.verified, "#site_scons/hosttools/machine.py"])
+    return archive, [archive, user.programs, sdk(env, user)]
+
+
+def generate(env):
+    env.Tool("install")
+    env["INSTALLSTR"] = "  COPY     $TARGET"
+    env.AddMethod(user_layer, "User")
+
+
+def exists(_env):
+    return shutil.which("ar") is not None

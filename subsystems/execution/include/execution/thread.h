@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of processes: a task that goes to user mode and belongs to a process.
+ */
+#ifndef EXECUTION_THREAD_H
+#define EXECUTION_THREAD_H
+
+#include <execution/process.h>
+
+#define PROCESS_THREADS_MAX 1024
+
+struct thread {
+    struct object object;    /* first */
+    struct process *process; /* I; a reference */
+    struct task *task;       /* I; a reference */
+    struct list_node node;   /* processes.lock */
+    vaddr_t entry, stack;    /* I: how it starts */
+    u64 arg0, arg1, tls;
+};
+
+struct thread_start {
+    vaddr_t entry, stack;
+    u64 arg0, arg1, tls;
+};
+
+/* A new thread of the process, running. The caller gets a reference.
+ * Return: HX_OK; HX_ERR_NO_MEMORY; HX_ERR_LIMIT, too many; HX_ERR_CANCELLED, the process ends.
+ * Context: thread. */
+enum hx_status thread_spawn(struct process *process, const struct thread_start *start,
+                            struct thread **out_thread) HX_MUST_CHECK;
+
+/* Ends the current thread, and with the last one the process. Context: its own, no locks held. */
+void thread_end(s64 value) HX_NORETURN;
+
+#endif

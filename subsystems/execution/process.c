@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes and their threads.
+ * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls, shell.
+ * Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a process ends.
+ * Invariant: (1) a process holds a reference to itself while it has threads; so do its threads.
+ *            (2) ending: `ending` is set once, with the exit status; from then on no thread is
+ *            added, and every thread that is there has been killed. The thread that takes
+ *            thread_count to 0 takes the process apart, on its own kernel stack, after it has left
+ *            the address space for good.
+ *            (3) after that, nothing remembers the process but those who hold references: handles
+ *            closed, frames of its number counted as 0 (checked), children without a parent.
+ */
+#include <core/console.h>
+#include <core/execution.h>
+#include <core/memory.h>
+#include <core/shell.h>
+#include <core/syscall.h>
+#include <execution/process.h>
+#include <execution/thread.h>
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <helix/bits.h>
+#include <helix/format.h>
+#include <helix/log.h>
+#include <helix/panic.h>
+#include <helix/string.h>
+#include <memory/frame.h>
+#include <memory/space.h>
+#include <userspace/archive.h>
+#include <userspace/elf.h>
+
+#define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
+#define STACK_TOP (USER_SPACE_END - HX_MIB(1)) /* of the first thread; below it a guard */
+
+static struct {
+    struct mutex lock;
+    struct list_node all; /* l */
+    u64 next_id;          /* l */
+    u32 count;            /* l */
+} processes = {.lock = MUTEX_INIT(processes.lock), .all = LIST_INIT(processes.all)};
+
+static struct thread *thread_current(void)
+{
+    return task_current()->owner;
+}
+
+struct process *process_current(void)
+{
+    struct thread *thread = thread_current();
+    return thread ? thread->process : NULL;
+}
+
+u32 process_count(void)
+{
+    return HX_READ_ONCE(processes.count);
+}
+
+/* life of the objects */
+
+static void process_destroy(struct object *object)
+{
+    struct process *process = HX_CONTAINER_OF(object, struct process, object);
+    kfree(process->args);
+    kfree(process);
+}
+
+void process_put(struct process *process)
+{
+    object_put(&process->object);
+}
+
+static void thread_destroy(struct object *object)
+{
+    struct thread *thread = HX_CONTAINER_OF(object, struct thread, object);
+    if (thread->task) {
+        task_put(thread->task);
+    }
+    object_put(&thread->process->object);
+    kfree(thread);
+}
+
+/* threads */
+
+/* Never returns to C: from here the thread lives in user mode, and ends in thread_end(). */
+static void thread_main(void *arg)
+{
+    struct thread *thread = arg;
+    struct task *task = task_current();
+    hal_irq_disable();
+    task->space = thread->process->space;
+    space_activate(task->space);
+    hal_kernel_stack_set(task->stack_top);
+    hal_user_tls_set(thread->tls);
+    hal_fpu_disable();
+    if (HX_READ_ONCE(task->killed)) {
+        hal_irq_enable();
+        thread_end(0);
+    }
+    hal_user_enter(thread->entry, thread->stack, thread->arg0, thread->arg1);
+}
+
+enum hx_status thread_spawn(struct process *process, const struct thread_start *start,
+                            struct thread **out_thread)
+{
+    struct thread *thread = kzalloc(sizeof(*thread));
+    if (!thread) {
+        return HX_ERR_NO_MEMORY;
+    }
+    object_init(&thread->object, HX_OBJECT_THREAD, thread_destroy);
+    object_get(&process->object);
+    thread->process = process;
+    thread->entry = start->entry;
+    thread->stack = start->stack;
+    thread->arg0 = start->arg0;
+    thread->arg1 = start->arg1;
+    thread->tls = start->tls;
+    enum hx_status status = task_create(process->name, thread_main, thread, &thread->task);
+    if (status != HX_OK) {
+        goto out_put_thread;
+    }
+    thread->task->owner = thread;
+    thread->task->fpu = kmalloc(HAL_FPU_STATE_SIZE);
+    if (!thread->task->fpu) {
+        status = HX_ERR_NO_MEMORY;
+        goto out_put_thread;
+    }
+    mutex_acquire(&processes.lock);
+    if (process->ending) {
+        status = HX_ERR_CANCELLED;
+    } else if (process->thread_count == PROCESS_THREADS_MAX) {
+        status = HX_ERR_LIMIT;
+    } else {
+        process->thread_count++;
+        list_add_tail(&process->threads, &thread->node);
+        object_get(&thread->object); /* the running thread's own */
+    }
+    mutex_release(&processes.lock);
+    if (status == HX_OK) {
+        task_start(thread->task);
+        *out_thread = thread;
+        return HX_OK;
+    }
+
+out_put_thread:
+    object_put(&thread->object);
+    return status;
+}
+
+/* The last thread takes the process apart; inv 2, 3. */
+static void process_finish(struct process *process)
+{
+    u32 owner HX_UNUSED = space_owner(process->space);
+    space_destroy(process->space);
+    process->space = NULL;
+    handle_table_fini(&process->handles);
+    HX_DEBUG_ASSERT(frame_count_owner(owner) == 0); /* inv 3; the count walks all of memory */
+    mutex_acquire(&processes.lock);
+    struct process *child, *next;
+    LIST_FOREACH_SAFE(&process->children, child, next, sibling)
+    {
+        child->parent = NULL;
+        list_remove(&child->sibling);
+    }
+    if (process->parent) {
+        process->parent = NULL;
+        list_remove(&process->sibling);
+    }
+    list_remove(&process->all);
+    processes.count--;
+    u64 irqs = spin_lock_irq(&process->waiters.lock);
+    process->ended = true;
+    wait_wake_all_locked(&process->waiters);
+    spin_unlock_irq(&process->waiters.lock, irqs);
+    mutex_release(&processes.lock);
+    object_put(&process->object); /* its own reference, inv 1 */
+}
+
+void thread_end(s64 value)
+{
+    struct thread *thread = thread_current();
+    struct process *process = thread->process;
+    struct task *task = task_current();
+
+    hal_irq_disable();
+    space_activate(NULL);
+    task->space = NULL;
+    if (task->fpu_used) {
+        hal_fpu_disable();
+        task->fpu_used = false;
+    }
+    hal_irq_enable();
+
+    mutex_acquire(&processes.lock);
+    list_remove(&thread->node);
+    bool last = --process->thread_count == 0;
+    if (last && !process->ending) {
+        process->ending = true;
+        process->exit_status = value;
+    }
+    mutex_release(&processes.lock);
+    if (last) {
+        process_finish(process);
+    }
+    task->owner = NULL;
+    object_put(&thread->object);
+    task_exit(value);
+}
+
+/* Sets the exit status, kills every thread. processes.lock is held. */
+static void process_end_locked(struct process *process, s64 status)
+{
+    struct thread *thread;
+    if (process->ending) {
+        return;
+    }
+    process->ending = true;
+    process->exit_status = status;
+    LIST_FOREACH(&process->threads, thread, node)
+    {
+        task_kill(thread->task);
+    }
+}
+
+void process_kill(struct process *process, s64 status)
+{
+    mutex_acquire(&processes.lock);
+    process_end_locked(process, status);
+    mutex_release(&processes.lock);
+}
+
+enum hx_status process_wait(struct process *process, u64 deadline_ns, s64 *out_status)
+{
+    enum hx_status status = HX_OK;
+    u64 irqs = spin_lock_irq(&process->waiters.lock);
+    while (!process->ended) {
+        status = wait_locked(&process->waiters, deadline_ns);
+        if (status != HX_OK) {
+            hal_irq_restore(irqs);
+            return status;
+        }
+        spin_lock(&process->waiters.lock);
+    }
+    *out_status = process->exit_status;
+    spin_unlock_irq(&process->waiters.lock, irqs);
+    return HX_OK;
+}
+
+/* loading */
+
+static enum hx_status load_segments(struct space *space, const struct archive_file *file,
+                                    const struct elf_plan *plan)
+{
+    for (u32 i = 0; i < plan->count; i++) {
+        const struct elf_segment *s = &plan->segments[i];
+        struct space_request request = {
+            .address = s->base,
+            .size = s->size,
+            .flags = (s->write ? SPACE_WRITE : 0) | (s->execute ? SPACE_EXEC : 0),
+            .backing = SPACE_DATA,
+            .data = (const u8 *)file->data + s->file_offset,
+            .data_size = s->file_size,
+        };
+        vaddr_t at;
+        enum hx_status status = space_map(space, &request, &at);
+        if (status != HX_OK) {
+            return status;
+        }
+    }
+    return HX_OK;
+}
+
+/* The first thread's stack below its guard, and above it the argument strings, as <abi/types.h>
+ * says. The kernel's copy of the strings is what their pages are made of; it lives as long. */
+static enum hx_status make_stack(struct process *process, const char *args, size_t args_size,
+                                 struct thread_start *start)
+{
+    vaddr_t at, bottom = STACK_TOP - HX_STACK_SIZE;
+    process->args = kmalloc(args_size ? args_size : 1);
+    if (!process->args) {
+        return HX_ERR_NO_MEMORY;
+    }
+    memcpy(process->args, args, args_size);
+    const struct space_request requests[] = {
+        {.address = bottom - HX_PAGE_SIZE, .size = HX_PAGE_SIZE, .backing = SPACE_GUARD},
+        {.address = bottom, .size = HX_STACK_SIZE, .flags = SPACE_WRITE},
+        {.address = STACK_TOP,
+         .size = args_size ? args_size : 1,
+         .flags = SPACE_WRITE,
+         .backing = SPACE_DATA,
+         .data = process->args,
+         .data_size = args_size},
+    };
+    for (u32 i = 0; i < HX_ARRAY_SIZE(requests); i++) {
+        enum hx_status status = space_map(process->space, &requests[i], &at);
+        if (status != HX_OK) {
+            return status;
+        }
+    }
+    start->stack = STACK_TOP;
+    start->arg0 = STACK_TOP;
+    start->arg1 = args_size;
+    return HX_OK;
+}
+
+static enum hx_status process_load(struct process *process, const struct archive_file *file,
+                                   const char *args, size_t args_size, struct thread_start *start)
+{
+    struct elf_plan *plan = kmalloc(sizeof(*plan)); /* too large for the stack */
+    if (!plan) {
+        return HX_ERR_NO_MEMORY;
+    }
+    const char *reason = NULL;
+    enum hx_status status = elf_check(file->data, file->size, hal_elf_machine, plan, &reason);
+    if (status != HX_OK) {
+        log_warn("process", "%s: %s", process->name, reason);
+    }
+    if (status == HX_OK) {
+        status = load_segments(process->space, file, plan);
+    }
+    if (status == HX_OK) {
+        status = make_stack(process, args, args_size, start);
+    }
+    start->entry = plan->entry;
+    kfree(plan);
+    return status;
+}
+
+static const char *last_component(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash ? slash + 1 : name;
+}
+
+enum hx_status process_spawn(const char *name, const char *args, size_t args_size,
+                             struct process *parent, struct process **out_process)
+{
+    struct archive_file file;
+    enum hx_status status = boot_archive_find(name, &file);
+    if (status != HX_OK) {
+        return status;
+    }
+    struct process *process = kzalloc(sizeof(*process));
+    if (!process) {
+        return HX_ERR_NO_MEMORY;
+    }
+    object_init(&process->object, HX_OBJECT_PROCESS, process_destroy);
+    handle_table_init(&process->handles);
+    wait_queue_init(&process->waiters);
+    list_init(&process->threads);
+    list_init(&process->children);
+    list_init(&process->sibling);
+    HX_IGNORE(str_copy(process->name, last_component(name), sizeof(process->name)),
+              "a cut name is a name");
+    status = space_create(PROCESS_PAGES_MAX, &process->space);
+    if (status != HX_OK) {
+        goto out_put;
+    }
+    struct thread_start start = {0};
+    status = process_load(process, &file, args, args_size, &start);
+    if (status != HX_OK) {
+        goto out_destroy_space;
+    }
+
+    mutex_acquire(&processes.lock);
+    process->id = ++processes.next_id;
+    processes.count++;
+    list_add_tail(&processes.all, &process->all);
+    if (parent) {
+        process->parent = parent;
+        list_add_tail(&parent->children, &process->sibling);
+    }
+    mutex_release(&processes.lock);
+
+    struct thread *thread;
+    object_get(&process->object); /* its own, inv 1 */
+    status = thread_spawn(process, &start, &thread);
+    if (status != HX_OK) {
+        process->ending = true;
+        process_finish(process);
+        object_put(&process->object);
+        return status;
+    }
+    object_put(&thread->object);
+    *out_process = process;
+    return HX_OK;
+
+out_destroy_space:
+    space_destroy(process->space);
+out_put:
+    object_put(&process->object);
+    return status;
+}
+
+/* faults */
+
+static struct {
+    struct spinlock lock;
+    char line[160]; /* l: what ended a process last */
+} faults = {.lock = SPINLOCK_INIT("faults", LOCK_RANK_PROCESS)};
+
+const char *execution_last_fault(void)
+{
+    return faults.line;
+}
+
+void execution_user_fault(struct hal_trap_frame *frame, const struct hal_trap *trap,
+                          const char *reason)
+{
+    struct process *process = process_current();
+    static const char *const accesses[] = {
+        [ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXECUTE] = "execution"};
+    char line[sizeof(faults.line)];
+    if (trap->kind == TRAP_PAGE_FAULT) {
+        format_buffer(line, sizeof(line), "%s of 0x%lx at 0x%lx: %s", accesses[trap->access],
+                      trap->address, hal_frame_pc(frame), reason);
+    } else {
+        format_buffer(line, sizeof(line), "%s at 0x%lx", trap->name, hal_frame_pc(frame));
+    }
+    log_warn("process", "%s (%lu) ended: %s", process->name, process->id, line);
+    u64 irqs = spin_lock_irq(&faults.lock);
+    HX_IGNORE(str_copy(faults.line, line, sizeof(faults.line)), "the same size");
+    spin_unlock_irq(&faults.lock, irqs);
+    process_kill(process, HX_EXIT_FAULT);
+}
+
+void execution_killed(void)
+{
+    thread_end(HX_EXIT_KILLED);
+}
+
+/* system calls */
+
+s64 sys_process_exit(u64 status, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    process_kill(process_current(), (s64)(status & 0xff));
+    thread_end((s64)(status & 0xff));
+}
+
+s64 sys_thread_exit(u64 value, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    thread_end((s64)value);
+}
+
+/* Gives the caller a handle to the object, whose reference is used up either way. */
+static s64 answer_with_handle(struct object *object, u32 rights)
+{
+    hx_handle_t handle;
+    enum hx_status status = handle_add(&process_current()->handles, object, rights, &handle);
+    if (status != HX_OK) {
+        object_put(object);
+        return status;
+    }
+    return handle;
+}
+
+s64 sys_thread_create(u64 entry, u64 stack, u64 arg, u64 tls, u64 a4, u64 a5)
+{
+    (void)a4, (void)a5;
+    if (entry >= USER_SPACE_END || stack > USER_SPACE_END || tls >= USER_SPACE_END ||
+        (stack & 15)) {
+        return HX_ERR_INVALID;
+    }
+    struct thread_start start = {.entry = entry, .stack = stack, .arg0 = arg, .tls = tls};
+    struct thread *thread;
+    enum hx_status status = thread_spawn(process_current(), &start, &thread);
+    return status == HX_OK
+               ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
+               : status;
+}
+
+s64 sys_thread_join(u64 handle, u64 deadline_ns, u64 value_at, u64 a3, u64 a4, u64 a5)
+{
+    (void)a3, (void)a4, (void)a5;
+    struct object *object;
+    enum hx_status status = handle_get(&process_current()->handles, (hx_handle_t)handle,
+                                       HX_OBJECT_THREAD, HX_RIGHT_WAIT, &object);
+    if (status != HX_OK) {
+        return status;
+    }
+    s64 value;
+    status = task_join(HX_CONTAINER_OF(object, struct thread, object)->task, deadline_ns, &value);
+    object_put(object);
+    return status == HX_OK ? (s64)user_copy_out(value_at, &value, sizeof(value)) : (s64)status;
+}
+
+s64 sys_thread_tls_set(u64 tls, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    if (tls >= USER_SPACE_END) {
+        return HX_ERR_INVALID;
+    }
+    u64 irqs = hal_irq_save();
+    hal_user_tls_set(tls);
+    hal_irq_restore(irqs);
+    return HX_OK;
+}
+
+/* Copies a string of `size` bytes in and ends it. */
+static enum hx_status string_in(char *dst, size_t room, u64 user, u64 size)
+{
+    if (size == 0 || size >= room) {
+        return HX_ERR_INVALID;
+    }
+    dst[size] = '\0';
+    return user_copy_in(dst, user, size);
+}
+
+s64 sys_process_spawn(u64 name_at, u64 name_size, u64 args_at, u64 args_size, u64 flags, u64 a5)
+{
+    (void)flags, (void)a5;
+    char name[HX_NAME_MAX + 1];
+    if (args_size > HX_ARGS_MAX) {
+        return HX_ERR_INVALID;
+    }
+    enum hx_status status = string_in(name, sizeof(name), name_at, name_size);
+    if (status != HX_OK) {
+        return status;
+    }
+    char *args = kmalloc(args_size + 1);
+    if (!args) {
+        return HX_ERR_NO_MEMORY;
+    }
+    struct process *process = NULL;
+    status = args_size ? user_copy_in(args, args_at, args_size) : HX_OK;
+    if (status == HX_OK && args_size && args[args_size - 1] != '\0') {
+        status = HX_ERR_INVALID;
+    }
+    if (status == HX_OK) {
+        status = process_spawn(name, args, args_size, process_current(), &process);
+    }
+    kfree(args);
+    return status == HX_OK ? answer_with_handle(&process->object, HX_RIGHTS_ALL) : status;
+}
+
+s64 sys_process_wait(u64 handle, u64 deadline_ns, u64 status_at, u64 a3, u64 a4, u64 a5)
+{
+    (void)a3, (void)a4, (void)a5;
+    struct object *object;
+    enum hx_status status = handle_get(&process_current()->handles, (hx_handle_t)handle,
+                                       HX_OBJECT_PROCESS, HX_RIGHT_WAIT, &object);
+    if (status != HX_OK) {
+        return status;
+    }
+    s64 value;
+    status = process_wait(HX_CONTAINER_OF(object, struct process, object), deadline_ns, &value);
+    object_put(object);
+    return status == HX_OK ? (s64)user_copy_out(status_at, &value, sizeof(value)) : (s64)status;
+}
+
+s64 sys_process_kill(u64 handle, u64 exit_status, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a2, (void)a3, (void)a4, (void)a5;
+    struct object *object;
+    enum hx_status status = handle_get(&process_current()->handles, (hx_handle_t)handle,
+                                       HX_OBJECT_PROCESS, HX_RIGHT_DELETE, &object);
+    if (status == HX_OK) {
+        process_kill(HX_CONTAINER_OF(object, struct process, object), (s64)exit_status);
+        object_put(object);
+    }
+    return status;
+}
+
+s64 sys_handle_close(u64 handle, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    return handle > UINT32_MAX ? HX_ERR_BAD_HANDLE
+                               : handle_close(&process_current()->handles, (hx_handle_t)handle);
+}
+
+#define WRITE_MAX 1024 /* bytes a call; the caller goes on from there */
+
+s64 sys_log_write(u64 text_at, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a2, (void)a3, (void)a4, (void)a5;
+    char text[WRITE_MAX];
+    size = hx_min_u64(size, WRITE_MAX);
+    enum hx_status status = user_copy_in(text, text_at, size);
+    if (status != HX_OK) {
+        return status;
+    }
+    console_write(text, size);
+    return (s64)size;
+}
+
+s64 sys_clock_read(u64 clock, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    switch (clock) {
+    case HX_CLOCK_MONOTONIC:
+        return (s64)time_now_ns();
+    case HX_CLOCK_WALL: {
+        u64 ns;
+        enum hx_status status = time_wall_ns(&ns);
+        return status == HX_OK ? (s64)ns : (s64)status;
+    }
+    case HX_CLOCK_THREAD:
+        return (s64)sched_cpu_time_ns();
+    default:
+        return HX_ERR_INVALID;
+    }
+}
+
+s64 sys_random_read(u64 buffer_at, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a2, (void)a3, (void)a4, (void)a5;
+    u8 bytes[256];
+    size = hx_min_u64(size, sizeof(bytes));
+    random_fill(bytes, size);
+    enum hx_status status = user_copy_out(buffer_at, bytes, size);
+    return status == HX_OK ? (s64)size : (s64)status;
+}
+
+s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
+{
+    (void)a3, (void)a4, (void)a5;
+    struct space_request request = {
+        .address = address,
+        .size = size,
+        .flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
+                 (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
+        .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
+    };
+    bool fixed = flags & HX_MAP_FIXED;
+    if (size > USER_SPACE_END || (fixed && (address == 0 || (size & HX_PAGE_MASK)))) {
+        return HX_ERR_INVALID;
+    }
+    vaddr_t at;
+    enum hx_status status = space_map(process_current()->space, &request, &at);
+    if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
+        request.address = 0; /* the wish cannot be granted */
+        status = space_map(process_current()->space, &request, &at);
+    }
+    return status == HX_OK ? (s64)at : (s64)status;
+}
+
+s64 sys_memory_unmap(u64 address, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a2, (void)a3, (void)a4, (void)a5;
+    return space_unmap(process_current()->space, address, size);
+}
+
+s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
+{
+    (void)a3, (void)a4, (void)a5;
+    return space_protect(process_current()->space, address, size,
+                         (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
+                             (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));
+}
+
+/* shell */
+
+static int command_run(int argc, char **argv)
+{
+    char path[HX_NAME_MAX + 1], args[1024];
+    size_t used = 0;
+    if (argc < 2) {
+        return shell_usage("run");
+    }
+    for (int i = 1; i < argc; i++) {
+        size_t n = strlen(argv[i]) + 1;
+        if (n > sizeof(args) - used) {
+            shell_printf("run: arguments too long\n");
+            return SHELL_FAILED;
+        }
+        memcpy(args + used, argv[i], n);
+        used += n;
+    }
+    struct process *process;
+    HX_IGNORE(str_copy(path, argv[1], sizeof(path)), "a name that long is not there");
+    enum hx_status status = process_spawn(path, args, used, NULL, &process);
+    if (status == HX_ERR_NOT_FOUND) {
+        format_buffer(path, sizeof(path), "bin/%s", argv[1]);
+        status = process_spawn(path, args, used, NULL, &process);
+    }
+    if (status != HX_OK) {
+        shell_printf("run: %s: %s\n", argv[1], hx_status_words(status));
+        return status == HX_ERR_NOT_FOUND ? SHELL_NOT_FOUND : SHELL_FAILED;
+    }
+    s64 value;
+    status = process_wait(process, WAIT_FOREVER, &value);
+    process_put(process);
+    if (status != HX_OK) {
+        return SHELL_FAILED;
+    }
+    if (value == HX_EXIT_FAULT || value == HX_EXIT_KILLED) {
+        shell_printf("run: %s: %s\n", argv[1],
+                     value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
+        return 126;
+    }
+    return (int)(value & 0x7f);
+}
+
+static void show_task(struct task *task, void *ctx)
+{
+    bool json = *(bool *)ctx;
+    shell_printf(json ? "{\"id\":%lu,\"state\":\"%s\",\"cpu\":%u,\"cpu_ns\":%lu,"
+                        "\"switches\":%lu,\"name\":\"%s\"}\n"
+                      : "%6lu %-10s %3u %14lu %10lu  %s\n",
+                 task->id, task_state_name(task->state), task->cpu, task->cpu_ns, task->switches,
+                 task->name);
+}
+
+static int command_ps(int argc, char **argv)
+{
+    bool json = shell_has_option(argc, argv, "--json");
+    if (!json) {
+        shell_printf("%6s %-10s %3s %14s %10s  %s\n", "id", "state", "cpu", "cpu-ns", "switches",
+                     "name");
+    }
+    task_for_each(show_task, &json);
+    return SHELL_OK;
+}
+
+SHELL_COMMAND(run, "run", "FILE [ARGS]", "run a program of the boot archive and wait for it",
+              "The status is the program's; 126 when a fault ended it.", command_run);
+SHELL_COMMAND(ps, "ps", "[--json]", "tasks, their states and the CPU time they have used", "",
+              command_ps);
