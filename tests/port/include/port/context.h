@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The inline half of <hal/context.h> for the do-nothing port: a frame keeps the registers of a
+ * system call as they are counted.
+ */
+#ifndef PORT_CONTEXT_H
+#define PORT_CONTEXT_H
+
+static inline u64 hal_syscall_number(const struct hal_trap_frame *frame)
+{
+    return frame->number;
+}
+
+static inline u64 hal_syscall_arg(const struct hal_trap_frame *frame, u32 index)
+{
+    return frame->args[index];
+}
+
+static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value)
+{
+    frame->args[0] = (u64)value;
+}
+
+#endif
