@@ -7,7 +7,7 @@
 #include <ktest.h>
 #include <memory/frame.h>
 #include <memory/heap.h>
-#include <memory/trim.h>
+#include <memory_settle.h>
 
 #define SLOTS 512
 
@@ -26,7 +26,7 @@ static u64 free_after_trim(void)
 
 KTEST(heap, every_size_is_aligned_and_holds_its_bytes)
 {
-    u64 before = free_after_trim();
+    u64 before = memory_settle();
     for (size_t size = 1; size <= 3 * HEAP_SMALL_MAX; size += size < 300 ? 1 : 97) {
         u8 *p = kmalloc(size), *q = kmalloc(size);
         KTEST_ASSERT(p && q && p != q);
@@ -51,7 +51,7 @@ KTEST(heap, odd_requests)
 
 KTEST(heap, large_allocations_take_no_more_frames_than_they_need)
 {
-    u64 before = free_after_trim(), bytes = heap_large_bytes();
+    u64 before = memory_settle(), bytes = heap_large_bytes();
     u8 *p = kmalloc(5 * HX_PAGE_SIZE + 1);
     KTEST_ASSERT(p);
     KTEST_EQUAL(frame_free_count(), before - 6);
@@ -84,7 +84,7 @@ KTEST(heap, kzalloc_zeroes_what_was_dirty)
 KTEST(heap, cache_keeps_size_and_alignment_and_refuses_to_go_while_used)
 {
     static void *objects[300];
-    u64 before = free_after_trim();
+    u64 before = memory_settle();
     struct kmem_cache *cache = kmem_cache_create("test", 100, 256);
     KTEST_ASSERT(cache);
     for (u32 i = 0; i < HX_ARRAY_SIZE(objects); i++) {
@@ -115,7 +115,7 @@ KTEST(heap, random_sizes_keep_their_contents_and_leave_nothing)
         size_t size;
         u8 stamp;
     } held[SLOTS];
-    u64 before = free_after_trim(), state = 88172645463325252ull;
+    u64 before = memory_settle(), state = 88172645463325252ull;
     for (u32 round = 0; round < 30000; round++) {
         u32 i = random_next(&state) % SLOTS;
         if (held[i].p) {
@@ -166,7 +166,7 @@ static bool scenario(void)
 
 static void fail_each(void (*fail_after)(u32 n))
 {
-    u64 before = free_after_trim();
+    u64 before = memory_settle();
     bool done = false;
     u32 n = 1;
     for (; !done; n++) {

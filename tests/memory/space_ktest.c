@@ -15,7 +15,7 @@
 #include <memory/heap.h>
 #include <memory/object.h>
 #include <memory/space.h>
-#include <memory/trim.h>
+#include <memory_settle.h>
 
 #define PAGE     HX_PAGE_SIZE
 #define LIMIT    100000
@@ -60,8 +60,7 @@ static void use(struct space *space)
 
 static void begin(struct space **out_space)
 {
-    memory_trim();
-    test.free = frame_free_count();
+    test.free = memory_settle();
     test.tables = frame_count_owner(FRAME_PAGE_TABLE);
     test.reason = "";
     KTEST_ASSERT(trap_handler_push(on_trap, NULL));
@@ -510,8 +509,7 @@ static void fail_each(void (*fail_after)(u32 n))
     u64 before, index = 0;
     bool done = false;
     u32 n = 1;
-    memory_trim();
-    before = frame_free_count();
+    before = memory_settle();
     for (; !done; n++) {
         fail_after(n);
         done = scenario();
@@ -579,8 +577,7 @@ KTEST(space, changes_reach_every_cpu_that_has_the_tables)
     if (cpu_online_count() < 2) {
         KTEST_SKIP("one CPU");
     }
-    memory_trim();
-    u64 before = frame_free_count();
+    u64 before = memory_settle();
     KTEST_STATUS(space_create(NO_LIMIT, &s), HX_OK);
     every.space = s;
     KTEST_ASSERT(trap_handler_push(on_trap_on_any_cpu, NULL));

@@ -8,7 +8,7 @@
 #include <ktest.h>
 #include <memory/frame.h>
 #include <memory/stack.h>
-#include <memory/trim.h>
+#include <memory_settle.h>
 
 static bool is_mapped(vaddr_t va)
 {
@@ -36,8 +36,7 @@ KTEST(stack, whole_stack_is_writable_and_its_neighbours_are_not_mapped)
 KTEST(stack, many_come_and_go_and_leave_nothing)
 {
     static vaddr_t stacks[300];
-    memory_trim();
-    u64 before = frame_free_count(), tables = frame_count_owner(FRAME_PAGE_TABLE);
+    u64 before = memory_settle(), tables = frame_count_owner(FRAME_PAGE_TABLE);
     u32 mapped = kernel_stack_count();
     for (u32 round = 0; round < 3; round++) {
         for (u32 i = 0; i < HX_ARRAY_SIZE(stacks); i++) {
@@ -60,8 +59,7 @@ KTEST(stack, many_come_and_go_and_leave_nothing)
 
 KTEST(stack, nth_failure_leaves_nothing_behind)
 {
-    memory_trim();
-    u64 before = frame_free_count();
+    u64 before = memory_settle();
     bool done = false;
     u32 n = 1;
     for (; !done; n++) {
