@@ -212,7 +212,7 @@ secondary_el1:
     ldr     x6, =secondary_linked
     b       mmu_on
 
-/* One that comes after its caller has given up, while port_startup speaks of another, stays here. */
+/* One that comes after its caller has given up, while port_startup names another, stays here. */
     .type secondary_linked, %function
 secondary_linked:
     adr_l   x1, port_startup

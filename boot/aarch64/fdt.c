@@ -53,6 +53,12 @@ static void chosen_read(struct reader *reader, const struct dt_walk *walk)
     dt_prop_find(walk, "linux,initrd-start", &start);
     dt_prop_find(walk, "linux,initrd-end", &end);
     struct boot_info *info = reader->info;
+    struct dt_prop seed;
+    dt_prop_find(walk, "rng-seed", &seed);
+    if (seed.data != NULL) {
+        info->seed_size = (u32)hx_min_u64(seed.size, sizeof(info->seed));
+        memcpy(info->seed, seed.data, info->seed_size);
+    }
     info->cmdline_cut = !dt_prop_copy(&bootargs, info->cmdline, sizeof(info->cmdline));
     u64 from, to;
     if (dt_prop_u64(&start, &from) && dt_prop_u64(&end, &to) && to > from) {

@@ -8,7 +8,7 @@
  *            break-before-make.
  * Runs at its physical address with the MMU off, where memory behaves as device memory: aligned
  * accesses, no calls to mem*, no stored pointers. Everything is executable and writable here:
- * this map dies with the first hal_mmu.activate(). */
+ * the boot CPU leaves it with the first hal_mmu.activate(); the others start through it. */
 #include "boot_priv.h"
 
 #include <helix/bits.h>

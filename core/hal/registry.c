@@ -8,6 +8,7 @@
  *            answers HX_ERR_NOT_READY or does nothing; afterwards the driver's or the optional
  *            default.
  */
+#include <hal/clock.h>
 #include <hal/firmware.h>
 #include <hal/irq.h>
 #include <hal/serial.h>
@@ -245,6 +246,30 @@ enum hx_status hal_firmware_register(const struct hal_firmware_ops *ops)
     hal_firmware = *ops;
     FILL(&hal_firmware, exit, firmware_exit_not_supported);
     FILL(&hal_firmware, blob_read, firmware_no_blob);
+    return HX_OK;
+}
+
+/* clock */
+
+static enum hx_status clock_not_supported(u64 *out_seconds)
+{
+    (void)out_seconds;
+    return HX_ERR_NOT_SUPPORTED;
+}
+
+HX_RO_AFTER_INIT struct hal_clock_ops hal_clock = {
+    .name = unbound,
+    .read = clock_not_supported,
+};
+
+enum hx_status hal_clock_register(const struct hal_clock_ops *ops)
+{
+    if (hal_clock.name != unbound) {
+        return HX_ERR_EXISTS;
+    }
+    REQUIRE("clock", ops, name);
+    REQUIRE("clock", ops, read);
+    hal_clock = *ops;
     return HX_OK;
 }
 

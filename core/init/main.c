@@ -13,6 +13,7 @@
 #include <core/log.h>
 #include <core/memory.h>
 #include <core/panic.h>
+#include <core/random.h>
 #include <core/sanitize.h>
 #include <core/sched.h>
 #include <core/shell.h>
@@ -36,7 +37,7 @@ const struct boot_info *boot_info_get(void)
 }
 
 static const char *const known_words[] = {
-    "loglevel", "exit", "exec", "nonce", "panic", "init", "ktest", "seed", NULL,
+    "loglevel", "exit", "exec", "nonce", "panic", "init", "ktest", "seed", "frames", NULL,
 };
 
 static void must(enum hx_status status, const char *step)
@@ -164,6 +165,7 @@ HX_NOINLINE void kernel_main(struct boot_info *info)
     log_info("time", "%s at %lu Hz", hal_timer.name, hal_timer.frequency());
     must(sched_init(&sched_round_robin), "scheduler");
     must(task_init(), "tasks");
+    random_init();
     hal_irq_enable();
     must(grace_init(), "grace periods");
     cpu_start_others();

@@ -9,6 +9,7 @@
 #include <core/task.h>
 #include <core/trap.h>
 #include <hal/context.h>
+#include <hal/layout.h>
 #include <hal/events.h>
 #include <helix/log.h>
 #include <helix/panic.h>

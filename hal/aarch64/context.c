@@ -64,13 +64,26 @@ void hal_fpu_disable(void)
     sysreg_isb();
 }
 
-bool hal_user_copy_fixup(struct hal_trap_frame *frame)
+static const struct copy_fixup *fixup_find(const struct hal_trap_frame *frame)
 {
     for (const struct copy_fixup *f = port_copy_fixups; f->start != 0; f++) {
         if (frame->pc >= f->start && frame->pc < f->end) {
-            frame->pc = f->target;
-            return true;
+            return f;
         }
     }
-    return false;
+    return NULL;
+}
+
+bool hal_user_copy_covers(const struct hal_trap_frame *frame)
+{
+    return fixup_find(frame) != NULL;
+}
+
+bool hal_user_copy_fixup(struct hal_trap_frame *frame)
+{
+    const struct copy_fixup *fixup = fixup_find(frame);
+    if (fixup != NULL) {
+        frame->pc = fixup->target;
+    }
+    return fixup != NULL;
 }

@@ -23,8 +23,8 @@
 
 #define CNTKCTL_VIRTUAL (1u << 1) /* programs read CNTVCT: time by no call */
 #define PMUSER_CYCLES   (1u << 2) /* programs read PMCCNTR */
-#define PMCR_COUNT ((1u << 0) | (1u << 2) | (1u << 6)) /* on, cycle counter to zero and 64 bits */
-#define PMCCNTR_ON (1u << 31)
+#define PMCR_COUNT      ((1u << 0) | (1u << 2) | (1u << 6)) /* on, cycles from zero, 64 bits */
+#define PMCCNTR_ON      (1u << 31)
 
 const char hal_arch_name[] = "aarch64";
 const u16 hal_elf_machine = 183; /* EM_AARCH64 */
@@ -129,10 +129,22 @@ static void cpu_sync_icache(vaddr_t base, size_t size)
     __asm__ volatile("dsb ish\n\tisb" ::: "memory");
 }
 
+/* RNDR is S3_3_C2_C4_0; it sets Z when there is none ready (Arm ARM D17.2.138). */
+static bool cpu_random(u64 *out)
+{
+    u64 value, ok = 0;
+    if (cpu_has(CPU_RANDOM)) {
+        __asm__ volatile("mrs %0, s3_3_c2_c4_0\n\tcset %1, ne" : "=r"(value), "=r"(ok)::"cc");
+        *out = value;
+    }
+    return ok;
+}
+
 const struct hal_cpu_ops hal_cpu = {
     .init_early = cpu_init_early,
     .init = cpu_init,
     .name = cpu_name,
     .has = cpu_has,
+    .random = cpu_random,
     .sync_icache = cpu_sync_icache,
 };

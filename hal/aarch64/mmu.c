@@ -18,6 +18,7 @@
 #include <helix/bits.h>
 #include <helix/panic.h>
 #include <port/mmu.h>
+#include <port/platform.h>
 #include <port/sysreg.h>
 
 #define LEVELS        4
@@ -681,6 +682,16 @@ static void mmu_activate(struct hal_space *space)
         __asm__ volatile("tlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
     }
     hal_irq_restore(state);
+}
+
+paddr_t port_mmu_root(void)
+{
+    return mmu.kernel_root;
+}
+
+paddr_t port_image_phys(const void *p)
+{
+    return image_phys(p);
 }
 
 const struct hal_mmu_ops hal_mmu = {

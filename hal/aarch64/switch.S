@@ -145,11 +145,11 @@ port_page_copy:
     b.lo    1b
     ret
 
-/* size_t hal_user_copy_in(void *dst, vaddr_t user, size_t n): x0, x1, x2; returns what is left of n.
+/* size_t hal_user_copy_in(void *dst, vaddr_t user, size_t n): x0, x1, x2; returns what is left.
  * size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n): likewise.
- * LDTR and STTR access memory as EL0 would, whatever PAN says. At any access x0, x1 and x2 say what is
- * still to do, so that a fault in the middle goes on byte by byte up to the very first byte that is
- * out of bounds, and ends there. Clobbers x3 .. x6. */
+ * LDTR and STTR access memory as EL0 would, whatever PAN says. At any access x0, x1 and x2 say what
+ * is still to do, so that a fault in the middle goes on byte by byte up to the very first byte that
+ * is out of bounds, and ends there. Clobbers x3 .. x6. */
     .macro  fixup start, end, target
     .pushsection .rodata.copy_fixups, "a"
     .quad   \start, \end, \target

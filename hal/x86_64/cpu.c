@@ -184,7 +184,7 @@ static enum hx_status cpu_init(cpu_id_t cpu)
 {
     u32 edx = cpuid_read(1, 0).d;
     u64 cr4 = CR4_PAE | CR4_FXSR | CR4_XMM; /* long mode has SSE2 */
-    cr4 |= edx >> 13 & 1 ? CR4_PGE : 0; /* inv 1, each of these */
+    cr4 |= edx >> 13 & 1 ? CR4_PGE : 0;     /* inv 1, each of these */
     cr4 |= edx >> 7 & 1 ? CR4_MCE : 0;
     cr4 |= cpu_has(CPU_NO_EXEC_USER) ? CR4_SMEP : 0;
     cr4 |= cpu_has(CPU_NO_ACCESS_USER) ? CR4_SMAP : 0;
@@ -223,6 +223,15 @@ static void cpu_name(char *buf, size_t size)
     HX_IGNORE(str_copy(buf, *start ? start : "x86_64 CPU", size), "a cut name is a name");
 }
 
+static bool cpu_random(u64 *out)
+{
+    u8 ok = 0;
+    if (cpu_has(CPU_RANDOM)) {
+        __asm__ volatile("rdrand %0\n\tsetc %1" : "=r"(*out), "=qm"(ok)::"cc");
+    }
+    return ok;
+}
+
 /* x86 keeps instruction caches coherent; a serialising instruction before jumping to new code is
  * all it asks for (SDM vol. 3, 8.1.3), and the IRET or CR3 load on the way there is one. */
 static void cpu_sync_icache(vaddr_t base, size_t size)
@@ -253,5 +262,6 @@ const struct hal_cpu_ops hal_cpu = {
     .init = cpu_init,
     .name = cpu_name,
     .has = cpu_has,
+    .random = cpu_random,
     .sync_icache = cpu_sync_icache,
 };

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: MIT
 ; Entry to the kernel and the way back, x86_64.
-; Vectors: each of the 256 pushes an error code where the CPU does not, and its number, and goes on to
-;          trap_common, which saves the other registers as struct hal_trap_frame and calls
+; Vectors: each of the 256 pushes an error code where the CPU does not, and its number, and goes on
+;          to trap_common, which saves the other registers as struct hal_trap_frame and calls
 ;          trap_entry(frame) with interrupts masked (all are interrupt gates).
 ; SYSCALL: builds the same frame, and leaves by SYSRET if nobody changed where it returns to.
 ; Stack:   the interrupted one, from user mode the thread's kernel stack, or the emergency stack
@@ -70,7 +70,8 @@ section .text
 %rep 256
 align 16
 trap_%+vector:
-%if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+%if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17
+%elif vector == 21 || vector == 29 || vector == 30
 %else
         push    0
 %endif
@@ -110,8 +111,8 @@ trap_return:
         or      [rsp + FRAME_RIP], rax
         jmp     .swap
 
-; On an emergency stack. From user mode nothing is odd, so the frame moves to the thread's own stack,
-; where it may be switched away.
+; On an emergency stack. From user mode nothing is odd, so the frame moves to the thread's own
+; stack, where it may be switched away.
 global trap_paranoid:function
 trap_paranoid:
         push_registers
@@ -159,8 +160,8 @@ port_syscall:
         xor     ebp, ebp                    ; ends backtraces
         mov     rdi, rsp
         call    trap_syscall
-        ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame has
-        ; been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
+        ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame
+        ; has been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
         mov     rcx, [rsp + FRAME_RIP]
         cmp     rcx, [rsp + FRAME_RCX]
         jne     trap_return
@@ -180,7 +181,8 @@ port_syscall:
         swapgs
         o64 sysret
 
-; void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1): RDI RSI RDX RCX, interrupts masked.
+; void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1): RDI RSI RDX RCX.
+; Interrupts masked.
 global hal_user_enter:function
 hal_user_enter:
         mov     rax, rdi

@@ -605,6 +605,11 @@ static void mmu_activate(struct hal_space *space)
     cr3_write(space->root ? space->root : kernel_root);
 }
 
+paddr_t mmu_kernel_root(void)
+{
+    return kernel_root;
+}
+
 /* One INVLPG a page up to this many; then everything but the global pages, then those too. */
 #define FLUSH_PAGES_MAX 32
 

@@ -43,6 +43,7 @@ enum hx_status hal_init_platform(const struct boot_info *info)
     find_board();
     acpi_init(info->acpi_rsdp);
     const struct acpi_madt *madt = &acpi_get()->madt;
+    HX_IGNORE(cmos_register(), "it is the only clock");
     enum hx_status status = firmware_register();
     if (status != HX_OK) {
         return status;

@@ -40,8 +40,8 @@ port_context_begin:
 ; size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n)
 ; One body: RDI = where to, RSI = where from, RDX = bytes; returns in RAX what is left of them. At
 ; any access RDI, RSI and RDX say what is still to do, so that a fault in the middle goes on byte by
-; byte up to the very first byte that is out of bounds, and ends there. AC lets the kernel touch user
-; pages where the CPU has SMAP; where not, the instructions that set it do not exist either.
+; byte up to the very first byte that is out of bounds, and ends there. AC lets the kernel touch
+; user pages where the CPU has SMAP; where not, the instructions that set it do not exist either.
 REP_MIN         equ 128                     ; shorter ones lose by the start of REP MOVS
 
 extern port_has_smap

@@ -33,15 +33,16 @@ void hal_kernel_stack_set(vaddr_t stack_top);
  * Context: thread, interrupts masked. */
 void hal_user_enter(vaddr_t pc, vaddr_t sp, u64 arg0, u64 arg1) HX_NORETURN;
 
-/* The thread pointer register of user mode (FS base, TPIDR_EL0). This CPU, interrupts masked. */
+/* The thread pointer register of user mode (FS base, TPIDR_EL0). A value that the register cannot
+ * hold becomes 0. This CPU, interrupts masked. */
 void hal_user_tls_set(u64 value);
 u64 hal_user_tls_get(void);
 
 /* FPU and SIMD registers of user mode. The kernel never uses them; while disabled, any use is
  * TRAP_FLOAT. The buffer has HAL_FPU_STATE_SIZE bytes (port's <port/inline.h>), 64-byte aligned.
  * This CPU, interrupts masked. */
-void hal_fpu_init(void *state);        /* as after reset */
-void hal_fpu_save(void *state);        /* enabled before and after */
+void hal_fpu_init(void *state);          /* as after reset */
+void hal_fpu_save(void *state);          /* enabled before and after */
 void hal_fpu_restore(const void *state); /* enabled before and after */
 void hal_fpu_enable(void);
 void hal_fpu_disable(void);
@@ -55,6 +56,7 @@ size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n);
 
 /* For hal_event_trap(): when `frame` interrupted one of the two copies above at an access to user
  * memory, makes it return how much was left, and answers true. */
+bool hal_user_copy_covers(const struct hal_trap_frame *frame); /* only answers */
 bool hal_user_copy_fixup(struct hal_trap_frame *frame);
 
 /* A system call arrives as hal_event_syscall(frame); these read and answer it. Number and

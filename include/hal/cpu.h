@@ -36,6 +36,8 @@ struct hal_cpu_ops {
     void (*name)(char *buf, size_t size);
     /* Mandatory. */
     bool (*has)(enum hal_cpu_feature feature);
+    /* Mandatory. A number from the CPU's own generator; false when it has none, or none ready. */
+    bool (*random)(u64 *out);
     /* Mandatory. Makes [base, base + size), just written as data, executable on every CPU. */
     void (*sync_icache)(vaddr_t base, size_t size);
 };

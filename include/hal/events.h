@@ -27,7 +27,8 @@ void hal_event_syscall(struct hal_trap_frame *frame);
 
 /* About to return to the interrupted context, after an exception, an interrupt or a system call:
  * the place to switch threads and to end threads that were killed. `frame` says whether that is
- * user mode. Context: that of the interrupted code, interrupts masked. */
+ * user mode. Not called for what runs on a stack of its own: non-maskable interrupts, stack
+ * overflows. Context: that of the interrupted code, interrupts masked. */
 void hal_event_return(struct hal_trap_frame *frame);
 
 /* Memory for good: the top of a kernel stack between guard pages, for exceptions of a CPU that is

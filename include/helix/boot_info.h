@@ -62,18 +62,20 @@ struct boot_info {
     struct boot_module modules[BOOT_MODULES_MAX];
     u32 modules_dropped;
     struct boot_framebuffer framebuffer;
-    paddr_t kernel_base; /* where the image was loaded */
-    u64 kernel_size;     /* bytes, .bss included */
-    paddr_t acpi_rsdp;   /* 0: none. Physical address of a copy or of the original RSDP */
+    paddr_t kernel_base;  /* where the image was loaded */
+    u64 kernel_size;      /* bytes, .bss included */
+    paddr_t acpi_rsdp;    /* 0: none. Physical address of a copy or of the original RSDP */
     paddr_t startup_page; /* 0: none. A page of low memory, kept, in which other CPUs can begin */
-    paddr_t dtb;         /* 0: none */
-    u64 dtb_size;        /* bytes, as checked against its header */
+    paddr_t dtb;          /* 0: none */
+    u64 dtb_size;         /* bytes, as checked against its header */
     /* Page of device registers that the loader's map has at DEVICE_BASE, for the first serial
      * console; 0: none. It stays there in the kernel's own map. */
     paddr_t early_device;
     const char *problem; /* why the system cannot start, in words, or NULL: kernel_main says so */
     const char *warning; /* what is odd but was worked around, or NULL */
     u64 entry_counter;   /* hal_counter_read() at the kernel's first instructions */
+    u32 seed_size;       /* bytes of seed[]; 0: the loader gave none */
+    u8 seed[64];         /* random bytes for this boot */
     u64 boot_cpu_hw_id;  /* MPIDR affinity or local APIC id */
 };
 

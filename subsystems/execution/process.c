@@ -13,12 +13,15 @@
 #include <core/console.h>
 #include <core/execution.h>
 #include <core/memory.h>
+#include <core/random.h>
+#include <core/sched.h>
 #include <core/shell.h>
 #include <core/syscall.h>
 #include <execution/process.h>
 #include <execution/thread.h>
 #include <hal/context.h>
 #include <hal/cpu.h>
+#include <hal/layout.h>
 #include <helix/bits.h>
 #include <helix/format.h>
 #include <helix/log.h>

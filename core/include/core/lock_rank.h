@@ -19,6 +19,7 @@ enum lock_rank {
     LOCK_RANK_HEAP_TABLE = 440, /* table of heap caches: a leaf */
     LOCK_RANK_HEAP = 450,    /* slabs of a cache: a leaf, frames are taken outside */
     LOCK_RANK_FRAME = 500,   /* frame allocator: a leaf but for the log */
+    LOCK_RANK_RANDOM = 790, /* random generator: a leaf */
     LOCK_RANK_INPUT = 800,   /* console input ring: a leaf, filled by interrupt handlers */
     LOCK_RANK_LOG = 900,     /* log ring: anything may log while holding a lock */
     LOCK_RANK_CONSOLE = 910, /* consoles: the log writes to them after leaving its ring */

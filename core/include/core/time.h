@@ -35,6 +35,10 @@ static inline u64 time_now_ns(void)
     return time_from_counter_ns(hal_counter_read());
 }
 
+/* Nanoseconds since 1970-01-01 00:00 UTC. Return: HX_OK, HX_ERR_NOT_SUPPORTED (this machine has no
+ * clock), HX_ERR_IO. Context: thread or early. */
+enum hx_status time_wall_ns(u64 *out_ns) HX_MUST_CHECK;
+
 /* A callback at a time. The caller's memory, zero before its first use, untouched by the caller
  * while armed. */
 struct timer {

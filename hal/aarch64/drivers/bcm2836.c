@@ -13,15 +13,15 @@
 
 #include "driver_priv.h"
 
-#define LOCAL_CONTROL        0x00
-#define LOCAL_PRESCALER      0x08
-#define LOCAL_GPU_ROUTING    0x0c
+#define LOCAL_CONTROL         0x00
+#define LOCAL_PRESCALER       0x08
+#define LOCAL_GPU_ROUTING     0x0c
 #define LOCAL_TIMERS(core)    (0x40 + 4 * (core))
 #define LOCAL_MAILBOXES(core) (0x50 + 4 * (core))
 #define LOCAL_SOURCE(core)    (0x60 + 4 * (core))
 #define MAILBOX0_SET(core)    (0x80 + 16 * (core))
 #define MAILBOX0_CLEAR(core)  (0xc0 + 16 * (core))
-#define PRESCALER_ONE        0x80000000u /* the counter runs at the crystal's frequency */
+#define PRESCALER_ONE         0x80000000u /* the counter runs at the crystal's frequency */
 
 #define SOURCE_TIMERS   4 /* lines 0 .. 3 */
 #define SOURCE_MAILBOX0 4

@@ -58,7 +58,7 @@ static inline bool wait_goes_on(u32 *spins)
 extern const struct port_driver pl011_driver, miniuart_driver;
 extern const struct port_driver gicv2_driver, gicv3_driver, bcm2836_driver, armctrl_driver;
 extern const struct port_driver psci_driver, bcm2835_pm_driver, fw_cfg_driver;
-extern const struct port_driver generic_timer_driver;
+extern const struct port_driver generic_timer_driver, pl031_driver;
 
 /* The entries that the firmware tables of all boards share. */
 enum hx_status semihosting_exit(u32 status);

@@ -43,7 +43,8 @@ static irq_t timer_irq(void)
     return timer.irq;
 }
 
-/* The router enables the line where it is registered, on the boot CPU; elsewhere it is done here. */
+/* The router enables the line where it is registered, on the boot CPU; elsewhere it is done here.
+ */
 static void timer_init_cpu(cpu_id_t cpu)
 {
     timer_disarm();

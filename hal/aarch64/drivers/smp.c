@@ -44,7 +44,8 @@ _Static_assert(offsetof(struct port_startup, local) == STARTUP_LOCAL, "startup l
 /* A cache line of its own: cleaning it touches nobody else's. */
 struct port_startup port_startup HX_ALIGNED(64);
 
-/* The address is the firmware's, in memory that is nobody's; the CPU polls it with its cache off. */
+/* The address is the firmware's, in memory that is nobody's; the CPU polls it with its cache off.
+ */
 static enum hx_status spin_table_release(paddr_t release, paddr_t entry)
 {
     vaddr_t at;

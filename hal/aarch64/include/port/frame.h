@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Byte offsets in structures, and sizes of what is saved, for C and assembly; each is checked beside
- * its structure. */
+/* Byte offsets in structures, and sizes of what is saved, for C and assembly; each is checked
+ * beside its structure. */
 #ifndef PORT_FRAME_H
 #define PORT_FRAME_H
 

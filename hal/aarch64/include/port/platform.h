@@ -13,8 +13,8 @@
  * Context: early, once. */
 paddr_t port_platform_scan(const void *tree, u64 boot_cpu);
 
-/* What a CPU that starts finds in boot/aarch64/entry.S; <port/frame.h> has the offsets. Its cache is
- * off when it reads `root`, so the writer cleans the whole to memory. */
+/* What a CPU that starts finds in boot/aarch64/entry.S; <port/frame.h> has the offsets. Its cache
+ * is off when it reads `root`, so the writer cleans the whole to memory. */
 struct port_startup {
     paddr_t root; /* TTBR1 */
     u64 hw_id;    /* for which CPU the rest is meant */

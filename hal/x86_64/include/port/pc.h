@@ -73,6 +73,7 @@ enum hx_status pit_timer_register(void) HX_MUST_CHECK; /* TSC and PIT, beside th
 bool pit_is_armed(void); /* false: an interrupt of line 0 is a leftover */
 enum hx_status uart16550_register(void) HX_MUST_CHECK;
 enum hx_status firmware_register(void) HX_MUST_CHECK;
+enum hx_status cmos_register(void) HX_MUST_CHECK;
 
 /* clock.c: the TSC's frequency. */
 u64 tsc_frequency(void);

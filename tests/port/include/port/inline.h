@@ -14,8 +14,19 @@
 
 struct hal_trap_frame {
     vaddr_t pc, sp, fp;
-    bool user;
+    bool user, irqs_enabled;
+    u64 number, args[6]; /* of a system call */
 };
+
+struct hal_cpu_local {
+    u64 number;
+    void *current;
+};
+
+extern struct hal_cpu_local *port_local; /* context.c */
+
+#define HAL_FPU_STATE_SIZE 64
+#define PORT_STACK_MIN     4096 /* what a context may use of its stack at least */
 
 struct port_cpu {
     bool irqs_enabled;
@@ -59,9 +70,30 @@ static inline bool hal_irq_is_enabled(void)
     return port_cpu.irqs_enabled;
 }
 
+static inline struct hal_cpu_local *hal_cpu_local(void)
+{
+    return port_local;
+}
+
 static inline cpu_id_t hal_cpu_number(void)
 {
-    return 0;
+    return (cpu_id_t)port_local->number;
+}
+
+static inline void hal_cpu_local_set(struct hal_cpu_local *local)
+{
+    *local = *port_local;
+    port_local = local;
+}
+
+static inline void *hal_current(void)
+{
+    return port_local->current;
+}
+
+static inline void hal_current_set(void *current)
+{
+    port_local->current = current;
 }
 
 static inline void hal_cpu_relax(void)
@@ -132,6 +164,21 @@ static inline vaddr_t hal_frame_fp(const struct hal_trap_frame *frame)
 static inline bool hal_frame_is_user(const struct hal_trap_frame *frame)
 {
     return frame->user;
+}
+
+static inline bool hal_frame_irqs_enabled(const struct hal_trap_frame *frame)
+{
+    return frame->irqs_enabled;
+}
+
+static inline void hal_page_zero(void *page)
+{
+    __builtin_memset(page, 0, HX_PAGE_SIZE);
+}
+
+static inline void hal_page_copy(void *dst, const void *src)
+{
+    __builtin_memcpy(dst, src, HX_PAGE_SIZE);
 }
 
 #define PORT_MMIO(bits)                                                                            \
