@@ -137,7 +137,8 @@ u64 frame_reclaim_owner(u32 owner);
  * memory_reclaim_boot() of <core/memory.h> leaves modules and the device tree alone. Thread. */
 u64 memory_release_boot(paddr_t base, u64 size);
 
-/* Fault injection: the n-th allocation from now (1: the next) fails with NO_MEMORY; 0: none. */
+/* Fault injection: the n-th allocation from now (1: the next) and all after it fail with NO_MEMORY,
+ * until called with 0. Any. */
 void frame_fail_after(u32 n);
 
 #endif
