@@ -13,25 +13,33 @@ static bool rq_is_idle(const struct dis_rq *rq)
            HX_READ_ONCE(rq->idle->leaves) == 0 && HX_READ_ONCE(rq->inbox_nr) == 0;
 }
 
-/* Hands a context that is on no queue to another CPU. Run queue of its old CPU locked. */
+/* Hands a context that is on no queue to another CPU; to any that is on line when that one has
+ * just gone. Run queue of its old CPU locked. Whoever reads the new ctx->cpu sees all of this. */
 void dis_ctx_push(struct sched_ctx *ctx, u32 cpu)
 {
     struct dis_rq *to = dis.rq[cpu];
-    dis_port_trace(ctx->cpu, dis_port_now(), DIS_EVENT_MIGRATE, ctx->id, cpu);
     dis_port_lock(&to->inbox_lock);
+    while (!to->inbox_open) {
+        u64 mask = ctx->affinity & dis.online;
+        dis_port_unlock(&to->inbox_lock);
+        cpu = (u32)__builtin_ctzll(mask != 0 ? mask : dis.online);
+        to = dis.rq[cpu];
+        dis_port_lock(&to->inbox_lock);
+    }
+    dis_port_trace(ctx->cpu, dis_port_now(), DIS_EVENT_MIGRATE, ctx->id, cpu);
     ctx->state = SCHED_CTX_WAITING;
     ctx->flags &= (u8)~DIS_CTX_MOVING;
     ctx->acct.migrations++;
     list_add_tail(&to->inbox, &ctx->move_node);
     to->inbox_nr++;
-    HX_WRITE_ONCE(ctx->cpu, cpu);
+    __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE);
     dis_port_unlock(&to->inbox_lock);
     dis_port_kick(cpu);
 }
 
 void dis_balance_inbox(struct dis_rq *rq, u64 now)
 {
-    for (u32 i = 0; i < 32; i++) { /* the rest at the next decision, which follows at once */
+    for (u32 i = 0; i < 32 || !rq->online; i++) { /* the rest at the next decision, soon */
         struct sched_ctx *ctx;
         dis_port_lock(&rq->inbox_lock);
         ctx = LIST_FIRST(&rq->inbox, struct sched_ctx, move_node);
@@ -124,7 +132,7 @@ bool dis_balance_pull(struct dis_rq *rq, u64 now)
     }
     ctx = take_one(from, rq->cpu, DIS_NEVER, now);
     if (ctx != NULL) {
-        HX_WRITE_ONCE(ctx->cpu, rq->cpu);
+        __atomic_store_n(&ctx->cpu, rq->cpu, __ATOMIC_RELEASE);
         ctx->acct.migrations++;
     }
     dis_port_unlock(&from->lock);
@@ -186,6 +194,13 @@ void dis_housekeep(u64 now)
     dis_port_mutex_unlock(&dis.admission);
 }
 
+static void inbox_open(struct dis_rq *rq, bool open)
+{
+    dis_port_lock(&rq->inbox_lock);
+    rq->inbox_open = open;
+    dis_port_unlock(&rq->inbox_lock);
+}
+
 enum hx_status dis_cpu_online(u32 cpu)
 {
     struct dis_rq *rq;
@@ -197,6 +212,7 @@ enum hx_status dis_cpu_online(u32 cpu)
     dis_port_lock(&rq->lock);
     rq->online = true;
     rq->exec_start = dis_port_now();
+    inbox_open(rq, true);
     dis.online |= HX_BIT(cpu);
     dis_port_unlock(&rq->lock);
     dis_port_kick(cpu);
@@ -204,57 +220,76 @@ enum hx_status dis_cpu_online(u32 cpu)
     return HX_OK;
 }
 
-/* Finds new CPUs for all Realtime reservations of rq, all or none: pass 0 tries, each success
- * held so that the next one sees it; on failure everything is put back. */
+/* A context with a reservation on rq, NULL if there is none. */
+static struct sched_ctx *find_reserved(const struct dis_rq *rq)
+{
+    struct sched_ctx *ctx;
+    LIST_FOREACH (&dis.reserved, ctx, rt_node) {
+        for (u32 i = 0; i < hx_max_u64(ctx->pieces, 1); i++) {
+            if (ctx->split[i].cpu == rq->cpu) {
+                return ctx;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Moves one Realtime reservation to whatever single other CPU has room: pieces would tie it to
+ * more of them. */
+static enum hx_status move_reserved(struct dis_rq *rq, struct sched_ctx *ctx)
+{
+    struct dis_intent in = {
+        .wcet = dis_admit_wcet(ctx),
+        .period = ctx->server.period,
+        .deadline = ctx->split[ctx->pieces - 1].rel_deadline,
+        .flags = DIS_INTENT_PINNED,
+    };
+    struct sched_piece pieces[SCHED_PIECES_MAX];
+    struct dis_result res = {0};
+    enum hx_status status;
+    enum dis_was was;
+    struct dis_rq *home;
+    u32 n = 0;
+    dis_admit_release(ctx);
+    status = dis_admit_rt(&in, ctx->affinity & dis.online & ~HX_BIT(rq->cpu), pieces, &n, &res);
+    if (status != HX_OK) {
+        dis_admit_hold(ctx);
+        return status;
+    }
+    home = dis_ctx_lock(ctx);
+    was = dis_ctx_unqueue(ctx, home, dis_port_now());
+    ctx->split[0] = pieces[0];
+    ctx->pieces = 1;
+    ctx->piece = 0;
+    ctx->server.runtime = pieces[0].runtime;
+    ctx->server.rel_deadline = pieces[0].rel_deadline;
+    dis_admit_hold(ctx);
+    dis_ctx_requeue(ctx, home, was, dis_port_now());
+    dis_port_unlock(&home->lock);
+    dis_admit_yield(dis.rq[pieces[0].cpu]);
+    return HX_OK;
+}
+
+/* Takes all reservations off rq. Those that were moved before one did not fit stay where they are
+ * now: they are as good there. */
 static enum hx_status evict_reserved(struct dis_rq *rq, u32 *out_id)
 {
-    struct sched_ctx *ctx, *tmp;
-    struct list_node moved;
-    enum hx_status status = HX_OK;
-    list_init(&moved);
-    LIST_FOREACH_SAFE (&dis.reserved, ctx, tmp, rt_node) {
-        struct sched_piece pieces[SCHED_PIECES_MAX];
-        struct dis_result res = {0};
-        bool here = false;
-        u32 n = 0;
-        for (u32 i = 0; i < hx_max_u64(ctx->pieces, 1); i++) {
-            here = here || ctx->split[i].cpu == rq->cpu;
-        }
-        if (!here) {
-            continue;
-        }
+    struct sched_ctx *ctx;
+    /* Each round starts over: a move can make others give theirs up. */
+    while ((ctx = find_reserved(rq)) != NULL) {
         if (ctx->cls == SCHED_CLASS_INTERACTIVE) {
             struct dis_rq *home = dis_ctx_lock(ctx);
             dis_admit_release(ctx);
             dis_port_unlock(&home->lock);
-            continue;
+        } else {
+            enum hx_status status = move_reserved(rq, ctx);
+            if (status != HX_OK) {
+                *out_id = ctx->id;
+                return HX_ERR_NO_FIT;
+            }
         }
-        struct dis_intent in = {
-            .wcet = dis_admit_wcet(ctx),
-            .period = ctx->server.period,
-            .deadline = ctx->split[ctx->pieces - 1].rel_deadline,
-            .flags = DIS_INTENT_PINNED, /* one CPU: pieces would tie it to more of them */
-        };
-        dis_admit_release(ctx);
-        status = dis_admit_rt(&in, ctx->affinity & dis.online & ~HX_BIT(rq->cpu), pieces, &n, &res);
-        if (status != HX_OK) {
-            dis_admit_hold(ctx);
-            *out_id = ctx->id;
-            return HX_ERR_NO_FIT;
-        }
-        struct dis_rq *home = dis_ctx_lock(ctx);
-        enum dis_was was = dis_ctx_unqueue(ctx, home, dis_port_now());
-        memcpy(ctx->split, pieces, sizeof(pieces[0]));
-        ctx->pieces = 1;
-        ctx->piece = 0;
-        ctx->server.runtime = pieces[0].runtime;
-        ctx->server.rel_deadline = pieces[0].rel_deadline;
-        dis_admit_hold(ctx);
-        dis_ctx_requeue(ctx, home, was, dis_port_now());
-        dis_port_unlock(&home->lock);
-        dis_admit_yield(dis.rq[pieces[0].cpu]);
     }
-    return status;
+    return HX_OK;
 }
 
 /* A context whose runner serves donors stays until they have gone. */
@@ -299,6 +334,8 @@ enum hx_status dis_cpu_offline(u32 cpu, u32 *out_id)
     dis_port_lock(&rq->lock);
     rq->online = false;
     dis.online &= ~HX_BIT(cpu);
+    inbox_open(rq, false);
+    dis_balance_inbox(rq, now); /* what came before joins what waits */
     /* What runs leaves at the kick; what waits leaves now, through the inboxes of the others. */
     struct dis_queue *q;
     LIST_FOREACH (&rq->queues, q, rq_node) {

@@ -138,7 +138,7 @@ void dis_ctx_make_stop(struct sched_ctx *ctx, u32 cpu)
     ctx->layer = DIS_LAYER_STOP;
     ctx->affinity = HX_BIT(cpu);
     ctx->server.kind = DIS_SERVER_CTX;
-    HX_WRITE_ONCE(ctx->cpu, cpu);
+    __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE);
     dis_port_unlock(&rq->lock);
 }
 

@@ -117,6 +117,7 @@ struct dis_rq {
     struct dis_lock inbox_lock;
     struct list_node inbox;    /* inbox lock; contexts that move here */
     u32 inbox_nr;              /* a */
+    bool inbox_open;           /* inbox lock; the CPU is on line */
     struct dis_rq_stats stats; /* l */
 };
 

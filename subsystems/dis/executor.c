@@ -47,6 +47,7 @@ void dis_rq_init(struct dis_rq *rq, u32 cpu)
     list_init(&rq->queues);
     list_init(&rq->throttled);
     list_init(&rq->inbox);
+    rq->inbox_open = true;
 }
 
 /* ---- membership of the fair layers ---- */
@@ -322,6 +323,9 @@ void dis_account(struct dis_rq *rq, u64 now)
         for (struct dis_queue *q = ctx->queue; q != NULL; q = q->parent) {
             dis_queue_charge(q, e, ran, now);
             e = &q->ent;
+            if (q->parent != NULL && e->state != SCHED_CTX_RUNNING) {
+                break; /* see put_fair() */
+            }
         }
     }
 }
@@ -384,6 +388,9 @@ static void put_fair(struct dis_rq *rq, struct sched_ctx *ctx, u64 ran, enum sch
             break;
         }
         e = &q->ent;
+        if (hx_unlikely(e->state != SCHED_CTX_RUNNING)) {
+            break; /* started in a queue that had just been throttled: not shown to the parent */
+        }
         if (q->nr == 0 || q->throttled) {
             how = SCHED_PUT_LEAVE;
             if (!q->throttled) {
@@ -629,7 +636,7 @@ static inline struct sched_ctx *yield_fast(struct dis_rq *rq, struct sched_ctx *
     rq->stats.busy_ns[DIS_LAYER_FAIR] += ran;
     prev->stop_ns = now;
     prev->acct.yields++;
-    q->served_ns += ran;
+    q->served_ns += hx_min_u64(ran, q->slice_max);
     prev->served_mark = q->served_ns;
     prev->state = SCHED_CTX_WAITING;
     view->now = now;
@@ -866,7 +873,7 @@ bool dis_rq_check_preempt(struct dis_rq *rq, struct sched_ctx *ctx, u64 now)
 struct dis_rq *dis_ctx_lock(struct sched_ctx *ctx)
 {
     for (;;) {
-        u32 cpu = HX_READ_ONCE(ctx->cpu);
+        u32 cpu = __atomic_load_n(&ctx->cpu, __ATOMIC_ACQUIRE);
         struct dis_rq *rq = dis.rq[cpu];
         dis_port_lock(&rq->lock);
         if (hx_likely(HX_READ_ONCE(ctx->cpu) == cpu)) {
@@ -902,8 +909,8 @@ void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
         if (cpu == rq->cpu) {
             break;
         }
-        HX_WRITE_ONCE(ctx->cpu, cpu); /* it is blocked: no queue of rq knows it */
         ctx->acct.migrations++;
+        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue of rq knows it */
         dis_port_unlock(&rq->lock);
     }
     dis_account(rq, now);

@@ -105,7 +105,11 @@ void dis_group_unthrottle(struct dis_rq *rq, u64 now)
         }
         list_remove(&q->throttled_node);
         q->throttled = false;
-        if (q->nr != 0) {
+        if (q->ent.state == SCHED_CTX_RUNNING) { /* it had not left its parent yet */
+            if (q->min.runtime != 0) {
+                dis_server_start(rq, &q->min, now);
+            }
+        } else if (q->nr != 0) {
             dis_fair_show(rq, q, 0, now);
         }
     }

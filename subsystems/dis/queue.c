@@ -167,12 +167,12 @@ static void queue_unlink(struct dis_queue *q, struct sched_ctx *e)
     q->weight -= e->weight;
 }
 
-static void queue_strike(struct dis_queue *q, u32 id, u64 now)
+static void queue_strike(struct dis_queue *q, u32 id, const char *why, u64 now)
 {
     dis.strikes++;
     dis_port_trace(q->rq->cpu, now, DIS_EVENT_STRIKE, id, dis.strikes);
     if (dis.strikes >= DIS_STRIKES) {
-        dis_policy_eject("its answers were wrong three times");
+        dis_policy_eject(why);
         dis_policy_follow(q->rq, now);
     }
 }
@@ -271,7 +271,7 @@ struct sched_ctx *dis_queue_pick(struct dis_queue *q, u64 now, u64 *out_slice)
     e = queue_check(q, id);
     if (hx_unlikely(e == NULL)) {
         if (q->ops != &dis_policy_builtin) { /* that one names contexts it has not taken yet */
-            queue_strike(q, id, now);
+            queue_strike(q, id, "its answers were wrong three times", now);
         }
         e = queue_oldest(q);
         HX_ASSERT(e != NULL); /* inv 1, 3 */
@@ -283,7 +283,7 @@ struct sched_ctx *dis_queue_pick(struct dis_queue *q, u64 now, u64 *out_slice)
 void dis_queue_charge(struct dis_queue *q, struct sched_ctx *e, u64 ran, u64 now)
 {
     if (hx_likely((e->flags & DIS_CTX_FORCED) == 0)) {
-        q->served_ns += ran;
+        q->served_ns += hx_min_u64(ran, q->slice_max); /* a late timer is not its fault */
     }
     if (hx_likely(e->gen == q->gen)) {
         q->view->now = now;
@@ -297,7 +297,7 @@ void dis_queue_charge(struct dis_queue *q, struct sched_ctx *e, u64 ran, u64 now
 void dis_queue_put(struct dis_queue *q, struct sched_ctx *e, u64 ran, enum sched_put how, u64 now)
 {
     if (hx_likely((e->flags & DIS_CTX_FORCED) == 0)) {
-        q->served_ns += ran;
+        q->served_ns += hx_min_u64(ran, q->slice_max); /* a late timer is not its fault */
     }
     e->flags &= (u8)~DIS_CTX_FORCED;
     e->served_mark = q->served_ns;
@@ -408,7 +408,7 @@ void dis_queue_audit(struct dis_queue *q, u64 now)
         if (q->served_ns - e->served_mark > bound) {
             e->served_mark = q->served_ns;
             dis.strikes = DIS_STRIKES - 1; /* it had many turns to do better: no second chance */
-            queue_strike(q, e->id, now);
+            queue_strike(q, e->id, "it forgot a context", now);
         }
     }
 }

@@ -41,6 +41,11 @@ def test_units(t):
             for bad, name in found]
 
 
+def test_host_threads_as_cpus(t):
+    done = program(t, "dis-threads", "8", timeout=60)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
 def test_workload_runs_and_explains_itself(t):
     trace, svg = f"{t.tmp}/trace.json", f"{t.tmp}/timeline.svg"
     done = program(t, "dis-sim", "--json", "--trace", trace, "--svg", svg,

@@ -11,3 +11,9 @@ def test_dis_goal(t, goal):
     t.build("host", ["tools"], "release")
     done = t.run("build/host/release/bin/dis-goals", goal, "--nightly", timeout=6 * 3600)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_dis_host_threads_as_cpus(t):
+    t.build("host", ["tools"], "release")
+    done = t.run("build/host/release/bin/dis-threads", "900", timeout=1000)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
