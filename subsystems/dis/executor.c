@@ -711,7 +711,7 @@ static HX_NOINLINE struct sched_ctx *schedule_slow(struct dis_rq *rq, u64 now, e
             next->acct.switches++;
             rq->stats.switches[next->layer]++;
             dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, next->id, next->layer);
-            if (prev != NULL && why == DIS_WHY_KICK) {
+            if (prev != NULL && why == DIS_WHY_KICK && prev->cpu == rq->cpu) {
                 prev->acct.preempted++;
             }
         }
