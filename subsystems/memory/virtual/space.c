@@ -143,9 +143,14 @@ struct gather {
     paddr_t shared[GATHER_SHARED];
 };
 
-static struct gather gather_begin(struct space *space)
+/* Field by field: clearing the array would cost more than a small unmap does. */
+static void gather_begin(struct gather *g, struct space *space)
 {
-    return (struct gather){.space = space, .low = USER_SPACE_END, .own = FRAME_NO_PFN};
+    g->space = space;
+    g->low = USER_SPACE_END;
+    g->high = 0;
+    g->own = FRAME_NO_PFN;
+    g->shared_count = 0;
 }
 
 static void gather_end(struct gather *g)
@@ -187,7 +192,7 @@ static u32 remove_leaf(void *ctx, const struct hal_mapping *m)
 }
 
 /* Frees the tables that a map which failed had begun. */
-static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
+static HX_NOINLINE void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
 {
     if (space->hal.freed) {
         flush(space, low, high);
@@ -195,9 +200,10 @@ static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
     }
 }
 
-static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
+static HX_NOINLINE void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
-    struct gather g = gather_begin(space);
+    struct gather g;
+    gather_begin(&g, space);
     enum hx_status status = hal_mmu.update(&space->hal, start, end - start, remove_leaf, &g);
     HX_ASSERT(status == HX_OK); /* user leaves are single pages */
     gather_end(&g);
@@ -387,23 +393,24 @@ static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t
 }
 
 struct protect {
-    struct gather g; /* range only: no frame leaves */
-    struct region_map *map;
-    u32 at; /* region of the leaf before */
+    struct space *space;
+    u32 at;            /* region of the leaf before */
+    vaddr_t low, high; /* what has to be flushed */
 };
 
 static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
 {
     struct protect *p = ctx;
-    while (p->map->list[p->at]->end <= m->va) {
+    const struct region_map *map = &p->space->map;
+    while (map->list[p->at]->end <= m->va) {
         p->at++;
     }
-    u32 flags = leaf_flags(p->g.space, p->map->list[p->at], m->pa);
+    u32 flags = leaf_flags(p->space, map->list[p->at], m->pa);
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    p->g.low = m->va < p->g.low ? m->va : p->g.low;
-    p->g.high = m->va + m->size;
+    p->low = m->va < p->low ? m->va : p->low;
+    p->high = m->va + m->size;
     return flags;
 }
 
@@ -426,10 +433,12 @@ static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t
         struct region *r = space->map.list[i];
         r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
     }
-    struct protect p = {.g = gather_begin(space), .map = &space->map, .at = first};
+    struct protect p = {.space = space, .at = first, .low = USER_SPACE_END};
     enum hx_status status = hal_mmu.update(&space->hal, start, end - start, protect_leaf, &p);
     HX_ASSERT(status == HX_OK); /* user leaves are single pages */
-    gather_end(&p.g);
+    if (p.low < p.high) {
+        flush(space, p.low, p.high);
+    }
     space->last = NULL;
     while (i-- > (first > 0 ? first - 1 : 0)) {
         region_join(&space->map, i);
@@ -519,7 +528,7 @@ static enum hx_status frame_make(struct space *space, const struct region *r, va
     return status;
 }
 
-static enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
+static HX_NOINLINE enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
                                bool write, const char **out_reason)
 {
     paddr_t frame;
@@ -546,7 +555,7 @@ static enum hx_status page_add(struct space *space, const struct region *r, vadd
 
 /* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
  * last that has it. */
-static enum hx_status page_unshare(struct space *space, const struct region *r,
+static HX_NOINLINE enum hx_status page_unshare(struct space *space, const struct region *r,
                                    const struct hal_mapping *m, const char **out_reason)
 {
     struct frame *f = frame_at(m->pa);
@@ -565,7 +574,8 @@ static enum hx_status page_unshare(struct space *space, const struct region *r,
         return status;
     }
     hal_page_copy(hal_phys_to_virt(copy), hal_phys_to_virt(m->pa));
-    struct gather g = gather_begin(space);
+    struct gather g;
+    gather_begin(&g, space);
     paddr_t old = m->pa;
     bool counted = f->owner == FRAME_SHARED;
     status = hal_mmu.replace(&space->hal, m->va, copy, leaf_flags(space, r, copy));
@@ -652,7 +662,7 @@ struct copying {
     struct space *from, *to;
     struct region_map *map; /* the copies of the regions, in `to` */
     u32 at;
-    struct gather g; /* of `from`: its pages become read-only */
+    vaddr_t low, high; /* of `from`: its pages become read-only */
     enum hx_status status;
 };
 
@@ -679,8 +689,8 @@ static u32 share_leaf(void *ctx, const struct hal_mapping *m)
     f->owner = FRAME_SHARED; /* with one reference already, from `from` */
     frame_get(m->pa);
     c->to->resident++;
-    c->g.low = m->va < c->g.low ? m->va : c->g.low;
-    c->g.high = m->va + m->size;
+    c->low = m->va < c->low ? m->va : c->low;
+    c->high = m->va + m->size;
     return flags;
 }
 
@@ -717,13 +727,15 @@ static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t 
     if (region_is_free(&from->map, start, end)) {
         return HX_ERR_NOT_FOUND;
     }
-    struct copying c = {.from = from, .to = to, .map = &to->map, .g = gather_begin(from)};
+    struct copying c = {.from = from, .to = to, .map = &to->map, .low = USER_SPACE_END};
     c.status = copy_regions(from, to, start, end);
     if (c.status == HX_OK) {
         c.at = region_find(&to->map, start);
         HX_IGNORE(hal_mmu.update(&from->hal, start, end - start, share_leaf, &c),
                   "user leaves are single pages: no large page reaches out of the range");
-        gather_end(&c.g);
+        if (c.low < c.high) {
+            flush(from, c.low, c.high);
+        }
     }
     if (c.status != HX_OK && !region_is_free(&to->map, start, end)) {
         HX_IGNORE(unmap_locked(to, start, end), "what it needs has been reserved");
