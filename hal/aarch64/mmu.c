@@ -43,6 +43,7 @@ static struct {
     paddr_t kernel_root;
     u64 *window;  /* the entry that maps WINDOW_BASE */
     bool running; /* the kernel's own tables are active */
+    u64 phys_limit;      /* 0 until first asked for */
     u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
@@ -131,8 +132,11 @@ static void mmu_flush(vaddr_t va, u64 size)
 static u64 mmu_phys_limit(void)
 {
     static const u8 bits[] = {32, 36, 40, 42, 44, 48};
-    u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
-    return 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    if (hx_unlikely(mmu.phys_limit == 0)) { /* asked for every mapping, and the register may trap */
+        u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
+        mmu.phys_limit = 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    }
+    return mmu.phys_limit;
 }
 
 /* Flags */
@@ -195,14 +199,26 @@ static u64 *entry_find(const struct hal_space *space, vaddr_t va, u32 *out_level
     return entry;
 }
 
-/* The descriptor of the last-level table that va lies in; there is one. */
-static u64 *table_parent(const struct hal_space *space, vaddr_t va)
+/* Where each level's entry for one address is, for what changes single pages: from level 0 down to
+ * `level`, that of a leaf or of an empty entry. */
+struct path {
+    u64 *entry[LEVELS];
+    u32 level;
+};
+
+static HX_ALWAYS_INLINE void path_find(const struct hal_space *space, vaddr_t va,
+                                       struct path *path)
 {
-    u64 *entry = &space_root(space)[level_index(va, 0)];
-    for (u32 level = 1; level < LEVELS - 1; level++) {
-        entry = &entry_table(*entry)[level_index(va, level)];
+    u64 *table = space_root(space);
+    for (u32 level = 0;; level++) {
+        u64 *entry = &table[level_index(va, level)];
+        path->entry[level] = entry;
+        path->level = level;
+        if (!entry_is_table(*entry, level)) {
+            return;
+        }
+        table = entry_table(*entry);
     }
-    return entry;
 }
 
 /* True when every page of the range is mapped, or (mapped false) none is. */
@@ -289,6 +305,21 @@ static void table_retire(struct hal_space *space, u64 entry)
     space->freed = entry & PTE_ADDRESS;
 }
 
+/* `n` entries fewer in the last table of the path; those above lose one when that was its last. */
+static void path_empty(struct hal_space *space, struct path *path, u64 n)
+{
+    for (u32 level = LEVELS - 1; level > 0; level--, n = 1) {
+        u64 *parent = path->entry[level - 1];
+        count_add(parent, (u64)0 - n);
+        if ((*parent & COUNT_MASK) != 0) {
+            return;
+        }
+        u64 gone = *parent;
+        *parent = 0;
+        table_retire(space, gone);
+    }
+}
+
 /* `parent` is the descriptor of `table`, whose count follows (inv 1). */
 static enum hx_status range_map(u64 *parent, u64 *table, u32 level, vaddr_t va, paddr_t pa,
                                 u64 size, u64 attrs)
@@ -362,13 +393,51 @@ static void range_protect(u64 *table, u32 level, vaddr_t va, u64 size, u64 perms
     }
 }
 
-/* One table's part of the range. Permissions alone change in place (inv 3). */
+/* Asks fn about one leaf and does what it answers. True: the entry is empty now. Permissions alone
+ * change in place (inv 3). */
+static HX_ALWAYS_INLINE bool update_leaf(u64 *entry, vaddr_t va, u64 size, hal_update_fn *fn,
+                                         void *ctx)
+{
+    struct hal_mapping m = {
+        .va = va, .pa = *entry & PTE_ADDRESS, .size = size, .flags = flags_from_entry(*entry)};
+    u32 answer = fn(ctx, &m);
+    if (answer == UPDATE_REMOVE) {
+        *entry = 0;
+        return true;
+    }
+    if (answer != UPDATE_KEEP) {
+        *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
+    }
+    return false;
+}
+
+/* The range lies in the last-level table of the path. */
+static void update_last(struct hal_space *space, struct path *path, vaddr_t va, u64 size,
+                        hal_update_fn *fn, void *ctx)
+{
+    u64 removed = 0;
+    for (u64 *entry = path->entry[LEVELS - 1]; size > 0; entry++) {
+        if (*entry != 0) {
+            removed += update_leaf(entry, va, HX_PAGE_SIZE, fn, ctx);
+        }
+        va += HX_PAGE_SIZE;
+        size -= HX_PAGE_SIZE;
+    }
+    if (removed > 0) {
+        path_empty(space, path, removed);
+    }
+}
+
+/* One table's part of the range; its count says how many entries can still be found, so that a
+ * table with few is not read to its end. */
 static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, u64 size, hal_update_fn *fn, void *ctx)
 {
-    while (size > 0) {
+    u64 left = level > 0 ? (*parent & COUNT_MASK) >> COUNT_SHIFT : ENTRIES;
+    while (size > 0 && left > 0) {
         u64 *entry = &table[level_index(va, level)];
         u64 chunk = chunk_size(va, size, level);
+        left -= *entry != 0;
         if (entry_is_table(*entry, level)) {
             enum hx_status status =
                 range_update(space, entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
@@ -385,16 +454,8 @@ static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *ta
             if (chunk != level_span(level)) {
                 return HX_ERR_INVALID;
             }
-            struct hal_mapping m = {.va = va,
-                                    .pa = *entry & PTE_ADDRESS,
-                                    .size = chunk,
-                                    .flags = flags_from_entry(*entry)};
-            u32 answer = fn(ctx, &m);
-            if (answer == UPDATE_REMOVE) {
-                *entry = 0;
+            if (update_leaf(entry, va, chunk, fn, ctx)) {
                 count_add(parent, (u64)-1);
-            } else if (answer != UPDATE_KEEP) {
-                *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
             }
         }
         va += chunk;
@@ -463,21 +524,19 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
-    if (size == HX_PAGE_SIZE) { /* what page faults do */
-        u32 level;
-        u64 *entry = entry_find(space, va, &level);
-        if (*entry != 0) {
+    if (size == HX_PAGE_SIZE) { /* what page faults do: one walk */
+        struct path path;
+        path_find(space, va, &path);
+        if (*path.entry[path.level] != 0) {
             return HX_ERR_EXISTS;
         }
-        if (level == LEVELS - 1) {
-            u64 *parent = table_parent(space, va);
-            *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
-            count_add(parent, 1);
+        if (path.level == LEVELS - 1) {
+            *path.entry[LEVELS - 1] = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+            count_add(path.entry[LEVELS - 2], 1);
             publish();
             return HX_OK;
         }
-    }
-    if (!range_is(space, va, size, false)) {
+    } else if (!range_is(space, va, size, false)) {
         return HX_ERR_EXISTS;
     }
     u64 root_count = 0;
@@ -546,6 +605,18 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
 {
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
+    }
+    if (((va ^ (va + size - 1)) >> level_shift(LEVELS - 2)) == 0) { /* one table's at most */
+        struct path path;
+        path_find(space, va, &path);
+        if (*path.entry[path.level] == 0 && path.level < LEVELS - 1) {
+            return HX_OK;
+        }
+        if (path.level == LEVELS - 1) {
+            update_last(space, &path, va, size, fn, ctx);
+            publish();
+            return HX_OK;
+        }
     }
     u64 root_count = 0;
     enum hx_status status =

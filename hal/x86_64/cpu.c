@@ -243,8 +243,12 @@ static void cpu_sync_icache(vaddr_t base, size_t size)
 
 u64 cpu_phys_limit(void)
 {
-    u32 bits = cpuid_read(0x80000008, 0).a & 0xff;
-    return 1ull << (bits >= 36 && bits <= 52 ? bits : 36);
+    static u64 limit HX_RO_AFTER_INIT; /* asked for every mapping, and CPUID may trap */
+    if (hx_unlikely(limit == 0)) {
+        u32 bits = cpuid_read(0x80000008, 0).a & 0xff;
+        limit = 1ull << (bits >= 36 && bits <= 52 ? bits : 36);
+    }
+    return limit;
 }
 
 bool cpu_has_1g_pages(void)

@@ -44,7 +44,12 @@
 
 struct hal_space hal_kernel_space;
 static paddr_t kernel_root;
-static bool kernel_top_shared; /* user spaces have copies of the kernel's top-level entries */
+/* User spaces have copies of the kernel's top-level entries; inv 4 says why they may be listed. */
+static bool kernel_top_shared;
+static struct {
+    u16 count;
+    u16 index[ENTRIES / 2];
+} kernel_top HX_RO_AFTER_INIT; /* the entries in use */
 
 static u64 *table_at(u64 entry)
 {
@@ -118,10 +123,11 @@ static void table_retire(struct hal_space *space, u64 entry)
     space->freed = entry & ENTRY_ADDRESS;
 }
 
-static void count_sub(struct hal_space *space, struct path *path, u32 level)
+/* `n` entries fewer in the table of `level`; tables above lose one when that was their last. */
+static void count_sub(struct hal_space *space, struct path *path, u32 level, u64 n)
 {
-    for (; level < TOP; level++) {
-        u64 *parent = path->entry[level + 1], entry = *parent - COUNT_ONE;
+    for (; level < TOP; level++, n = 1) {
+        u64 *parent = path->entry[level + 1], entry = *parent - n * COUNT_ONE;
         *parent = entry;
         if ((entry & COUNT_MASK) != 0 || (level + 1 == TOP && !space->root)) { /* inv 2 */
             return;
@@ -232,7 +238,7 @@ static void clear_range(struct hal_space *space, vaddr_t va, u64 size)
         struct path path;
         path_find(space, va + done, &path);
         *path.entry[path.level] = 0;
-        count_sub(space, &path, path.level);
+        count_sub(space, &path, path.level, 1);
         done += LEVEL_SIZE(path.level);
     }
 }
@@ -273,6 +279,25 @@ static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
     return 0;
 }
 
+static enum hx_status map_page(struct hal_space *space, vaddr_t va, u64 leaf, bool user)
+{
+    struct path path;
+    path_find(space, va, &path);
+    if (*path.entry[path.level] & ENTRY_PRESENT) {
+        return HX_ERR_EXISTS;
+    }
+    if (hx_unlikely(path.level > 0)) {
+        enum hx_status status = descend(&path, va, 0, user);
+        if (status != HX_OK) {
+            empty_tables_drop(space, &path);
+            return status;
+        }
+    }
+    *path.entry[0] = leaf;
+    *path.entry[1] += COUNT_ONE;
+    return HX_OK;
+}
+
 static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
 {
     u64 pa_end;
@@ -282,15 +307,8 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         return HX_ERR_INVALID;
     }
     u64 leaf = entry_from_flags(flags);
-    struct path first;
-    path_find(space, va, &first);
-    if (size == HX_PAGE_SIZE && first.level == 0) { /* what page faults do */
-        if (*first.entry[0] & ENTRY_PRESENT) {
-            return HX_ERR_EXISTS;
-        }
-        *first.entry[0] = pa | leaf;
-        count_add(&first, 0);
-        return HX_OK;
+    if (size == HX_PAGE_SIZE) { /* what page faults do: one walk */
+        return map_page(space, va, pa | leaf, flags & MAP_USER);
     }
     for (u64 done = 0; done < size;) { /* inv 3 */
         struct path path;
@@ -404,16 +422,36 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
                : walk_table(root_of(space), TOP, CANONICAL_TOP, ENTRIES / 2, ENTRIES, fn, ctx);
 }
 
-/* One table's part of the range; `parent` is the entry that points to it, NULL for the top. */
+/* Asks fn about one leaf and does what it answers. True: the entry is empty now. */
+static HX_ALWAYS_INLINE bool update_leaf(u64 *entry, u32 level, vaddr_t va, hal_update_fn *fn,
+                                         void *ctx)
+{
+    const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
+    struct hal_mapping mapping;
+    describe(*entry, level, va, &mapping);
+    u32 answer = fn(ctx, &mapping);
+    if (answer == UPDATE_REMOVE) {
+        *entry = 0;
+        return true;
+    }
+    if (answer != UPDATE_KEEP) {
+        *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
+    }
+    return false;
+}
+
+/* One table's part of the range; `parent` is the entry that points to it, NULL for the top. Its
+ * count says how many entries can still be found, so that a table with few is not read to its end. */
 static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
-    const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
     enum hx_status status = HX_OK;
     u64 span = LEVEL_SIZE(level);
-    for (u64 *entry = slot(table, va, level); status == HX_OK; entry++) {
+    u64 left = parent ? (*parent & COUNT_MASK) >> COUNT_SHIFT : ENTRIES;
+    for (u64 *entry = slot(table, va, level); status == HX_OK && left > 0; entry++) {
         vaddr_t entry_va = va & ~(span - 1);
         vaddr_t entry_last = entry_va + (span - 1);
+        left -= *entry & ENTRY_PRESENT; /* bit 0 */
         if ((*entry & ENTRY_PRESENT) && !is_leaf(*entry, level)) {
             status = update_table(space, entry, table_at(*entry), level - 1, va,
                                   hx_min_u64(last, entry_last), fn, ctx);
@@ -421,17 +459,11 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
                 *parent -= COUNT_ONE;
             }
         } else if (*entry & ENTRY_PRESENT) {
-            struct hal_mapping mapping;
             if (va != entry_va || last < entry_last) {
                 return HX_ERR_INVALID;
             }
-            describe(*entry, level, va, &mapping);
-            u32 answer = fn(ctx, &mapping);
-            if (answer == UPDATE_REMOVE) {
-                *entry = 0;
+            if (update_leaf(entry, level, va, fn, ctx)) {
                 *parent -= COUNT_ONE;
-            } else if (answer != UPDATE_KEEP) {
-                *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
             }
         }
         if (entry_last >= last) {
@@ -463,11 +495,39 @@ static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t p
     return HX_OK;
 }
 
+/* The range lies in the last-level table of the path. */
+static void update_last(struct hal_space *space, struct path *path, vaddr_t va, u64 size,
+                        hal_update_fn *fn, void *ctx)
+{
+    u64 removed = 0;
+    for (u64 *entry = path->entry[0]; size > 0; entry++) {
+        if (*entry & ENTRY_PRESENT) {
+            removed += update_leaf(entry, 0, va, fn, ctx);
+        }
+        va += HX_PAGE_SIZE;
+        size -= HX_PAGE_SIZE;
+    }
+    if (removed > 0) {
+        count_sub(space, path, 0, removed);
+    }
+}
+
 static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
                                  void *ctx)
 {
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
+    }
+    if (((va ^ (va + size - 1)) >> LEVEL_SHIFT(1)) == 0) { /* one table's at most: one walk */
+        struct path path;
+        path_find(space, va, &path);
+        if (!(*path.entry[path.level] & ENTRY_PRESENT) && path.level > 0) {
+            return HX_OK;
+        }
+        if (path.level == 0) {
+            update_last(space, &path, va, size, fn, ctx);
+            return HX_OK;
+        }
     }
     return update_table(space, NULL, root_of(space), TOP, va, va + (size - 1), fn, ctx);
 }
@@ -488,6 +548,12 @@ static enum hx_status kernel_top_share(void)
             }
         }
     }
+    const u64 *top = hal_phys_to_virt(kernel_root);
+    for (u16 i = ENTRIES / 2; i < ENTRIES; i++) {
+        if (top[i] & ENTRY_PRESENT) {
+            kernel_top.index[kernel_top.count++] = i;
+        }
+    }
     kernel_top_shared = true;
     return HX_OK;
 }
@@ -504,8 +570,8 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     }
     u64 *to = hal_phys_to_virt(root);
     const u64 *from = hal_phys_to_virt(kernel_root);
-    for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
-        to[i] = from[i];
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        to[kernel_top.index[i]] = from[kernel_top.index[i]];
     }
     *space = (struct hal_space){.root = root};
     return HX_OK;
@@ -513,6 +579,10 @@ static enum hx_status mmu_space_init(struct hal_space *space)
 
 static void mmu_space_fini(struct hal_space *space)
 {
+    u64 *top = hal_phys_to_virt(space->root);
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        top[kernel_top.index[i]] = 0; /* tables go back zeroed */
+    }
     hal_event_table_free(space->root);
     space->root = 0;
 }
