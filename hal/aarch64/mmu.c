@@ -199,26 +199,24 @@ static u64 *entry_find(const struct hal_space *space, vaddr_t va, u32 *out_level
     return entry;
 }
 
-/* Where each level's entry for one address is, for what changes single pages: from level 0 down to
- * `level`, that of a leaf or of an empty entry. */
-struct path {
-    u64 *entry[LEVELS];
-    u32 level;
-};
-
-static HX_ALWAYS_INLINE void path_find(const struct hal_space *space, vaddr_t va,
-                                       struct path *path)
+/* The last-level table that va lies in, and the descriptor that points to it; NULL: there is none.
+ * What page faults, stacks and small system calls need, unrolled. */
+static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t va, u64 **out_parent)
 {
-    u64 *table = space_root(space);
-    for (u32 level = 0;; level++) {
-        u64 *entry = &table[level_index(va, level)];
-        path->entry[level] = entry;
-        path->level = level;
-        if (!entry_is_table(*entry, level)) {
-            return;
-        }
-        table = entry_table(*entry);
+    u64 *entry = &space_root(space)[level_index(va, 0)];
+    if (!entry_is_table(*entry, 0)) {
+        return NULL;
     }
+    entry = &entry_table(*entry)[level_index(va, 1)];
+    if (!entry_is_table(*entry, 1)) {
+        return NULL;
+    }
+    entry = &entry_table(*entry)[level_index(va, 2)];
+    if (!entry_is_table(*entry, 2)) {
+        return NULL;
+    }
+    *out_parent = entry;
+    return entry_table(*entry);
 }
 
 /* True when every page of the range is mapped, or (mapped false) none is. */
@@ -253,7 +251,9 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (!range_is_valid(space, hx_align_down(va, HX_PAGE_SIZE), HX_PAGE_SIZE)) {
         return HX_ERR_NOT_FOUND;
     }
-    u64 entry = *entry_find(space, va, &level);
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 entry = table != NULL ? table[level_index(va, LEVELS - 1)] : *entry_find(space, va, &level);
+    level = table != NULL ? LEVELS - 1 : level;
     if (entry == 0) {
         return HX_ERR_NOT_FOUND;
     }
@@ -303,21 +303,6 @@ static void table_retire(struct hal_space *space, u64 entry)
 {
     *entry_table(entry) = space->freed;
     space->freed = entry & PTE_ADDRESS;
-}
-
-/* `n` entries fewer in the last table of the path; those above lose one when that was its last. */
-static void path_empty(struct hal_space *space, struct path *path, u64 n)
-{
-    for (u32 level = LEVELS - 1; level > 0; level--, n = 1) {
-        u64 *parent = path->entry[level - 1];
-        count_add(parent, (u64)0 - n);
-        if ((*parent & COUNT_MASK) != 0) {
-            return;
-        }
-        u64 gone = *parent;
-        *parent = 0;
-        table_retire(space, gone);
-    }
 }
 
 /* `parent` is the descriptor of `table`, whose count follows (inv 1). */
@@ -393,73 +378,74 @@ static void range_protect(u64 *table, u32 level, vaddr_t va, u64 size, u64 perms
     }
 }
 
-/* Asks fn about one leaf and does what it answers. True: the entry is empty now. Permissions alone
- * change in place (inv 3). */
-static HX_ALWAYS_INLINE bool update_leaf(u64 *entry, vaddr_t va, u64 size, hal_update_fn *fn,
-                                         void *ctx)
+/* Does with a leaf what fn says. Permissions alone change in place (inv 3). */
+static HX_ALWAYS_INLINE void update_leaf(u64 *parent, u64 *entry, u64 span, vaddr_t va,
+                                         hal_update_fn *fn, void *ctx)
 {
     struct hal_mapping m = {
-        .va = va, .pa = *entry & PTE_ADDRESS, .size = size, .flags = flags_from_entry(*entry)};
+        .va = va, .pa = *entry & PTE_ADDRESS, .size = span, .flags = flags_from_entry(*entry)};
     u32 answer = fn(ctx, &m);
     if (answer == UPDATE_REMOVE) {
         *entry = 0;
-        return true;
-    }
-    if (answer != UPDATE_KEEP) {
+        count_add(parent, (u64)-1);
+    } else if (answer != UPDATE_KEEP) {
         *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
     }
-    return false;
 }
 
-/* The range lies in the last-level table of the path. */
-static void update_last(struct hal_space *space, struct path *path, vaddr_t va, u64 size,
-                        hal_update_fn *fn, void *ctx)
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
+static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
+                          void *ctx)
 {
-    u64 removed = 0;
-    for (u64 *entry = path->entry[LEVELS - 1]; size > 0; entry++) {
+    u64 *end = &table[level_index(last, LEVELS - 1)];
+    u64 left = *parent & COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, LEVELS - 1)]; entry <= end && left > 0;
+         entry++, va += HX_PAGE_SIZE) {
         if (*entry != 0) {
-            removed += update_leaf(entry, va, HX_PAGE_SIZE, fn, ctx);
+            left -= 1u << COUNT_SHIFT;
+            update_leaf(parent, entry, HX_PAGE_SIZE, va, fn, ctx);
         }
-        va += HX_PAGE_SIZE;
-        size -= HX_PAGE_SIZE;
-    }
-    if (removed > 0) {
-        path_empty(space, path, removed);
     }
 }
 
-/* One table's part of the range; its count says how many entries can still be found, so that a
- * table with few is not read to its end. */
-static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *table, u32 level,
-                                   vaddr_t va, u64 size, hal_update_fn *fn, void *ctx)
+/* The same for any table. */
+static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
+                                   vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
-    u64 left = level > 0 ? (*parent & COUNT_MASK) >> COUNT_SHIFT : ENTRIES;
-    while (size > 0 && left > 0) {
-        u64 *entry = &table[level_index(va, level)];
-        u64 chunk = chunk_size(va, size, level);
-        left -= *entry != 0;
-        if (entry_is_table(*entry, level)) {
-            enum hx_status status =
-                range_update(space, entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
-            if ((*entry & COUNT_MASK) == 0) {
-                u64 gone = *entry;
-                *entry = 0;
-                count_add(parent, (u64)-1);
-                table_retire(space, gone);
-            }
-            if (status != HX_OK) {
-                return status;
-            }
-        } else if (*entry != 0) {
-            if (chunk != level_span(level)) {
+    u64 span = level_span(level);
+    u64 *end = &table[level_index(last, level)];
+    u64 left = level > 0 ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, level)]; entry <= end && left > 0;
+         entry++, va = (va & ~(span - 1)) + span) {
+        if (*entry == 0) {
+            continue;
+        }
+        left -= 1u << COUNT_SHIFT;
+        vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
+        if (!entry_is_table(*entry, level)) {
+            if ((va & (span - 1)) != 0 || entry_last - va != span - 1) {
                 return HX_ERR_INVALID;
             }
-            if (update_leaf(entry, va, chunk, fn, ctx)) {
-                count_add(parent, (u64)-1);
-            }
+            update_leaf(parent, entry, span, va, fn, ctx);
+            continue;
         }
-        va += chunk;
-        size -= chunk;
+        enum hx_status status = HX_OK;
+        if (level == LEVELS - 2) {
+            update_leaves(entry, entry_table(*entry), va, entry_last, fn, ctx);
+        } else {
+            status = update_table(space, entry, entry_table(*entry), level + 1, va, entry_last, fn,
+                                  ctx);
+        }
+        if ((*entry & COUNT_MASK) == 0) {
+            u64 gone = *entry;
+            *entry = 0;
+            count_add(parent, (u64)-1);
+            table_retire(space, gone);
+        }
+        if (status != HX_OK) {
+            return status;
+        }
     }
     return HX_OK;
 }
@@ -524,19 +510,18 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
-    if (size == HX_PAGE_SIZE) { /* what page faults do: one walk */
-        struct path path;
-        path_find(space, va, &path);
-        if (*path.entry[path.level] != 0) {
+    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    if (table != NULL) {
+        u64 *entry = &table[level_index(va, LEVELS - 1)];
+        if (*entry != 0) {
             return HX_ERR_EXISTS;
         }
-        if (path.level == LEVELS - 1) {
-            *path.entry[LEVELS - 1] = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
-            count_add(path.entry[LEVELS - 2], 1);
-            publish();
-            return HX_OK;
-        }
-    } else if (!range_is(space, va, size, false)) {
+        *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+        count_add(parent, 1);
+        publish();
+        return HX_OK;
+    }
+    if (!range_is(space, va, size, false)) {
         return HX_ERR_EXISTS;
     }
     u64 root_count = 0;
@@ -553,6 +538,14 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
+    }
+    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    if (table != NULL && table[level_index(va, LEVELS - 1)] != 0 &&
+        (*parent & COUNT_MASK) > 1ull << COUNT_SHIFT) {
+        table[level_index(va, LEVELS - 1)] = 0;
+        count_add(parent, (u64)-1);
+        publish();
+        return HX_OK;
     }
     if (!range_is(space, va, size, true)) {
         return HX_ERR_NOT_FOUND;
@@ -606,21 +599,18 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
     }
-    if (((va ^ (va + size - 1)) >> level_shift(LEVELS - 2)) == 0) { /* one table's at most */
-        struct path path;
-        path_find(space, va, &path);
-        if (*path.entry[path.level] == 0 && path.level < LEVELS - 1) {
-            return HX_OK;
-        }
-        if (path.level == LEVELS - 1) {
-            update_last(space, &path, va, size, fn, ctx);
-            publish();
-            return HX_OK;
-        }
+    enum hx_status status = HX_OK;
+    vaddr_t last = va + (size - 1);
+    u64 root_count = 0, *parent, *table = NULL;
+    if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
+        table = leaf_table(space, va, &parent);
     }
-    u64 root_count = 0;
-    enum hx_status status =
-        range_update(space, &root_count, space_root(space), 0, va, size, fn, ctx);
+    if (table != NULL) {
+        update_leaves(parent, table, va, last, fn, ctx);
+    }
+    if (table == NULL || (*parent & COUNT_MASK) == 0) { /* an emptied one goes on this walk */
+        status = update_table(space, &root_count, space_root(space), 0, va, last, fn, ctx);
+    }
     publish();
     return status;
 }

@@ -108,6 +108,26 @@ static void path_find(struct hal_space *space, vaddr_t va, struct path *path)
     }
 }
 
+/* The last-level table that va lies in, and the entry that points to it; NULL: there is none. What
+ * page faults, stacks and small system calls need, unrolled. */
+static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t va, u64 **out_parent)
+{
+    u64 *entry = slot(root_of(space), va, 3);
+    if (!(*entry & ENTRY_PRESENT)) {
+        return NULL;
+    }
+    entry = slot(table_at(*entry), va, 2);
+    if ((*entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
+        return NULL;
+    }
+    entry = slot(table_at(*entry), va, 1);
+    if ((*entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
+        return NULL;
+    }
+    *out_parent = entry;
+    return table_at(*entry);
+}
+
 /* Enters or removes one entry's worth in the count of the table that holds `level`'s entry. */
 static void count_add(struct path *path, u32 level)
 {
@@ -123,11 +143,10 @@ static void table_retire(struct hal_space *space, u64 entry)
     space->freed = entry & ENTRY_ADDRESS;
 }
 
-/* `n` entries fewer in the table of `level`; tables above lose one when that was their last. */
-static void count_sub(struct hal_space *space, struct path *path, u32 level, u64 n)
+static void count_sub(struct hal_space *space, struct path *path, u32 level)
 {
-    for (; level < TOP; level++, n = 1) {
-        u64 *parent = path->entry[level + 1], entry = *parent - n * COUNT_ONE;
+    for (; level < TOP; level++) {
+        u64 *parent = path->entry[level + 1], entry = *parent - COUNT_ONE;
         *parent = entry;
         if ((entry & COUNT_MASK) != 0 || (level + 1 == TOP && !space->root)) { /* inv 2 */
             return;
@@ -238,7 +257,7 @@ static void clear_range(struct hal_space *space, vaddr_t va, u64 size)
         struct path path;
         path_find(space, va + done, &path);
         *path.entry[path.level] = 0;
-        count_sub(space, &path, path.level, 1);
+        count_sub(space, &path, path.level);
         done += LEVEL_SIZE(path.level);
     }
 }
@@ -279,25 +298,6 @@ static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
     return 0;
 }
 
-static enum hx_status map_page(struct hal_space *space, vaddr_t va, u64 leaf, bool user)
-{
-    struct path path;
-    path_find(space, va, &path);
-    if (*path.entry[path.level] & ENTRY_PRESENT) {
-        return HX_ERR_EXISTS;
-    }
-    if (hx_unlikely(path.level > 0)) {
-        enum hx_status status = descend(&path, va, 0, user);
-        if (status != HX_OK) {
-            empty_tables_drop(space, &path);
-            return status;
-        }
-    }
-    *path.entry[0] = leaf;
-    *path.entry[1] += COUNT_ONE;
-    return HX_OK;
-}
-
 static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
 {
     u64 pa_end;
@@ -307,8 +307,15 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         return HX_ERR_INVALID;
     }
     u64 leaf = entry_from_flags(flags);
-    if (size == HX_PAGE_SIZE) { /* what page faults do: one walk */
-        return map_page(space, va, pa | leaf, flags & MAP_USER);
+    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    if (table) {
+        u64 *entry = slot(table, va, 0);
+        if (*entry & ENTRY_PRESENT) {
+            return HX_ERR_EXISTS;
+        }
+        *entry = pa | leaf;
+        *parent += COUNT_ONE;
+        return HX_OK;
     }
     for (u64 done = 0; done < size;) { /* inv 3 */
         struct path path;
@@ -338,6 +345,15 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
 
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
+    u64 *parent, *table = NULL;
+    if (size == HX_PAGE_SIZE && range_is_valid(space, va, size)) {
+        table = leaf_table(space, va, &parent);
+    }
+    if (table && (*slot(table, va, 0) & ENTRY_PRESENT) && (*parent & COUNT_MASK) > COUNT_ONE) {
+        *slot(table, va, 0) = 0;
+        *parent -= COUNT_ONE;
+        return HX_OK;
+    }
     enum hx_status status = prepare_change(space, va, size);
     if (status == HX_OK) {
         clear_range(space, va, size);
@@ -382,6 +398,15 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (space->root ? va >= USER_SPACE_END : va < DIRECT_MAP_BASE || !kernel_root) {
         return HX_ERR_NOT_FOUND;
     }
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (table) {
+        u64 leaf = *slot(table, va, 0);
+        if (!(leaf & ENTRY_PRESENT)) {
+            return HX_ERR_NOT_FOUND;
+        }
+        describe(leaf, 0, va, out);
+        return HX_OK;
+    }
     path_find(space, va, &path);
     u64 entry = *path.entry[path.level];
     if (!(entry & ENTRY_PRESENT)) {
@@ -422,9 +447,9 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
                : walk_table(root_of(space), TOP, CANONICAL_TOP, ENTRIES / 2, ENTRIES, fn, ctx);
 }
 
-/* Asks fn about one leaf and does what it answers. True: the entry is empty now. */
-static HX_ALWAYS_INLINE bool update_leaf(u64 *entry, u32 level, vaddr_t va, hal_update_fn *fn,
-                                         void *ctx)
+/* Does with a leaf what fn says; how many entries the table has less. */
+static HX_ALWAYS_INLINE u64 update_leaf(u64 *entry, u32 level, vaddr_t va, hal_update_fn *fn,
+                                        void *ctx)
 {
     const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
     struct hal_mapping mapping;
@@ -432,84 +457,82 @@ static HX_ALWAYS_INLINE bool update_leaf(u64 *entry, u32 level, vaddr_t va, hal_
     u32 answer = fn(ctx, &mapping);
     if (answer == UPDATE_REMOVE) {
         *entry = 0;
-        return true;
+        return COUNT_ONE;
     }
     if (answer != UPDATE_KEEP) {
         *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
     }
-    return false;
+    return 0;
 }
 
-/* One table's part of the range; `parent` is the entry that points to it, NULL for the top. Its
- * count says how many entries can still be found, so that a table with few is not read to its end. */
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
+static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
+                          void *ctx)
+{
+    u64 *end = slot(table, last, 0), left = *parent & COUNT_MASK;
+    for (u64 *entry = slot(table, va, 0); entry <= end && left > 0; entry++, va += HX_PAGE_SIZE) {
+        if (*entry != 0) {
+            left -= COUNT_ONE;
+            *parent -= update_leaf(entry, 0, va, fn, ctx);
+        }
+    }
+}
+
+/* The same for any table; `parent` is the entry that points to it, NULL for the top. */
 static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
-    enum hx_status status = HX_OK;
     u64 span = LEVEL_SIZE(level);
-    u64 left = parent ? (*parent & COUNT_MASK) >> COUNT_SHIFT : ENTRIES;
-    for (u64 *entry = slot(table, va, level); status == HX_OK && left > 0; entry++) {
-        vaddr_t entry_va = va & ~(span - 1);
-        vaddr_t entry_last = entry_va + (span - 1);
-        left -= *entry & ENTRY_PRESENT; /* bit 0 */
-        if ((*entry & ENTRY_PRESENT) && !is_leaf(*entry, level)) {
-            status = update_table(space, entry, table_at(*entry), level - 1, va,
-                                  hx_min_u64(last, entry_last), fn, ctx);
-            if (*entry == 0 && parent) {
-                *parent -= COUNT_ONE;
-            }
-        } else if (*entry & ENTRY_PRESENT) {
-            if (va != entry_va || last < entry_last) {
+    u64 *end = slot(table, last, level), left = parent ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = slot(table, va, level); entry <= end && left > 0;
+         entry++, va = (va & ~(span - 1)) + span) {
+        if (*entry == 0) {
+            continue;
+        }
+        left -= COUNT_ONE;
+        vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
+        if (is_leaf(*entry, level)) {
+            if ((va & (span - 1)) || entry_last - va != span - 1) {
                 return HX_ERR_INVALID;
             }
-            if (update_leaf(entry, level, va, fn, ctx)) {
+            *parent -= update_leaf(entry, level, va, fn, ctx);
+            continue;
+        }
+        enum hx_status status = HX_OK;
+        if (level == 1) {
+            update_leaves(entry, table_at(*entry), va, entry_last, fn, ctx);
+        } else {
+            status = update_table(space, entry, table_at(*entry), level - 1, va, entry_last, fn,
+                                  ctx);
+        }
+        if ((*entry & COUNT_MASK) == 0 && (level < TOP || space->root)) { /* inv 2 */
+            u64 gone = *entry;
+            *entry = 0;
+            table_retire(space, gone);
+            if (parent) {
                 *parent -= COUNT_ONE;
             }
         }
-        if (entry_last >= last) {
-            break;
+        if (status != HX_OK) {
+            return status;
         }
-        va = entry_last + 1;
     }
-    if (parent && (*parent & COUNT_MASK) == 0 && (level + 1 < TOP || space->root)) { /* inv 2 */
-        u64 gone = *parent;
-        *parent = 0;
-        table_retire(space, gone);
-    }
-    return status;
+    return HX_OK;
 }
 
 static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
 {
-    struct path path;
     if (!range_is_valid(space, va, HX_PAGE_SIZE) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
-        pa >= cpu_phys_limit() || (flags & ~MAP_FLAGS_ALL) ||
-        (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC)) {
+        pa >= cpu_phys_limit() || !flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
-    path_find(space, va, &path);
-    if (path.level != 0 || !(*path.entry[0] & ENTRY_PRESENT)) {
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (!table || !(*slot(table, va, 0) & ENTRY_PRESENT)) {
         return HX_ERR_NOT_FOUND;
     }
-    *path.entry[0] = pa | entry_from_flags(flags);
+    *slot(table, va, 0) = pa | entry_from_flags(flags);
     return HX_OK;
-}
-
-/* The range lies in the last-level table of the path. */
-static void update_last(struct hal_space *space, struct path *path, vaddr_t va, u64 size,
-                        hal_update_fn *fn, void *ctx)
-{
-    u64 removed = 0;
-    for (u64 *entry = path->entry[0]; size > 0; entry++) {
-        if (*entry & ENTRY_PRESENT) {
-            removed += update_leaf(entry, 0, va, fn, ctx);
-        }
-        va += HX_PAGE_SIZE;
-        size -= HX_PAGE_SIZE;
-    }
-    if (removed > 0) {
-        count_sub(space, path, 0, removed);
-    }
 }
 
 static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
@@ -518,18 +541,21 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
     }
-    if (((va ^ (va + size - 1)) >> LEVEL_SHIFT(1)) == 0) { /* one table's at most: one walk */
+    vaddr_t last = va + (size - 1);
+    u64 *parent, *table = NULL;
+    if (((va ^ last) >> LEVEL_SHIFT(1)) == 0) {
+        table = leaf_table(space, va, &parent);
+    }
+    if (!table) {
+        return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
+    }
+    update_leaves(parent, table, va, last, fn, ctx);
+    if ((*parent & COUNT_MASK) == 0) {
         struct path path;
         path_find(space, va, &path);
-        if (!(*path.entry[path.level] & ENTRY_PRESENT) && path.level > 0) {
-            return HX_OK;
-        }
-        if (path.level == 0) {
-            update_last(space, &path, va, size, fn, ctx);
-            return HX_OK;
-        }
+        empty_tables_drop(space, &path);
     }
-    return update_table(space, NULL, root_of(space), TOP, va, va + (size - 1), fn, ctx);
+    return HX_OK;
 }
 
 /* Completes the kernel's part of the top level; inv 4. */

@@ -7,7 +7,7 @@
  * Locks: the caller serialises changes to one space; query and walk may race with nothing.
  *
  *   op        may block  IRQs  before memory            fails with
- *   map       no         any   with table frames        EXISTS INVALID NO_MEMORY NOT_SUPPORTED
+ *   map       no         any   with table frames        EXISTS INVALID NO_MEMORY NO_SPACE
  *   unmap     no         any   with table frames        INVALID NOT_FOUND NO_MEMORY (split)
  *   protect   no         any   with table frames        INVALID NOT_FOUND NO_MEMORY (split)
  *   query     no         any   yes                      NOT_FOUND

@@ -7,6 +7,7 @@
 #include <helix/string.h>
 #include <memory/frame_alloc.h>
 #include <memory/heap.h>
+#include <memory/kernel_space.h>
 #include <memory/stack.h>
 #include <memory/trim.h>
 
@@ -22,6 +23,7 @@ _Static_assert(HX_ARRAY_SIZE(region_kinds) == BOOT_REGION_KIND_COUNT, "a kind wi
 void memory_trim(void)
 {
     kernel_stack_trim();
+    kernel_space_trim();
     heap_trim();
 }
 

@@ -75,7 +75,7 @@ void heap_fail_after(u32 n)
 static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&heap.fail_after, __ATOMIC_RELAXED);
-    while (left != 0 && !__atomic_compare_exchange_n(&heap.fail_after, &left, left - 1, false,
+    while (left > 1 && !__atomic_compare_exchange_n(&heap.fail_after, &left, left - 1, false,
                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;

@@ -23,7 +23,8 @@
 
 #define CHUNK       (1u << FRAME_ORDER_MAX)
 #define CACHE_MAX   31 /* frames at hand for a CPU; with its count two cache lines */
-#define CACHE_BATCH 16 /* moved at once */
+#define CACHE_ORDER 4  /* filled by blocks of up to this order */
+#define CACHE_BATCH (1u << CACHE_ORDER)
 #define ZEROED_MAX  15 /* emptied page tables, which the next page table is made of */
 
 /* Marking: c its own CPU with interrupts masked. */
@@ -102,7 +103,7 @@ void frame_fail_after(u32 n)
 static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&frames.fail_after, __ATOMIC_RELAXED);
-    while (left != 0 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
+    while (left > 1 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;
@@ -115,15 +116,14 @@ static bool answer_is_right(u32 pfn, enum frame_zone zone, u32 order)
 {
     u32 size = 1u << order;
     if (!hx_is_aligned(pfn, size) || frame_zone_of(pfn) != zone ||
-        !frame_is_ram(frame_address(pfn)) || !frame_is_ram(frame_address(pfn + size - 1))) {
+        !frame_is_ram(frame_address(pfn))) {
         return false;
     }
-    for (u32 i = 0; i < size; i++) {
-        if (frame_table[pfn + i].owner != FRAME_FREE) {
-            return false;
-        }
+    const struct frame *f = &frame_table[pfn], *end = f + size; /* a block's entries are mapped */
+    while (f < end && f->owner == FRAME_FREE) {
+        f++;
     }
-    return true;
+    return f == end;
 }
 
 /* The allocator is not believed any more. The table is the truth, and bump needs nothing else. */
@@ -196,25 +196,41 @@ static void give_locked(u32 first, u32 count)
 
 /* The CPU's cache, interrupts masked */
 
+/* One block, as large as there is, makes a batch: asking once is cheaper than sixteen times. */
 static HX_NOINLINE bool cache_fill(struct frame_cache *cache)
 {
+    u32 order = CACHE_ORDER;
     spin_lock(&frames.lock);
-    while (cache->count < CACHE_BATCH) {
-        u32 pfn = take_locked(0, 0, FRAME_CACHED);
-        if (pfn == FRAME_NO_PFN) {
-            break;
-        }
-        cache->pfn[cache->count++] = pfn;
+    u32 pfn = take_locked(order, 0, FRAME_CACHED);
+    while (pfn == FRAME_NO_PFN && order > 0) {
+        pfn = take_locked(--order, 0, FRAME_CACHED);
     }
     spin_unlock(&frames.lock);
-    return cache->count > 0;
+    if (pfn == FRAME_NO_PFN) {
+        return false;
+    }
+    for (u32 i = 1u << order; i-- > 0;) {
+        cache->pfn[cache->count++] = pfn + i; /* handed out in ascending order */
+    }
+    return true;
 }
 
 static HX_NOINLINE void cache_flush(struct frame_cache *cache, u32 down_to)
 {
     spin_lock(&frames.lock);
     while (cache->count > down_to) {
-        give_locked(cache->pfn[--cache->count], 1);
+        u32 first = cache->pfn[--cache->count], end = first + 1;
+        for (; cache->count > down_to; cache->count--) { /* what lies together goes together */
+            u32 pfn = cache->pfn[cache->count - 1];
+            if (pfn + 1 == first) {
+                first--;
+            } else if (pfn == end) {
+                end++;
+            } else {
+                break;
+            }
+        }
+        give_locked(first, end - first);
     }
     spin_unlock(&frames.lock);
 }
@@ -385,13 +401,14 @@ void frame_free_run(paddr_t first, u32 count)
     }
 }
 
-void frame_put(paddr_t frame)
+bool frame_put(paddr_t frame)
 {
     u32 before = __atomic_fetch_sub(&frame_at(frame)->refs, 1, __ATOMIC_ACQ_REL);
     HX_ASSERT(before > 0);
     if (before == 1) {
         frame_free(frame);
     }
+    return before == 1;
 }
 
 /* Accounting */

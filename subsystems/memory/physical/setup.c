@@ -52,12 +52,12 @@ static void ranges_collect(const struct boot_info *info)
 {
     for (u32 i = 0; i < info->region_count; i++) {
         struct frame_range r = region_frames(&info->regions[i]);
-        struct frame_range *last = &setup.ranges[setup.range_count - 1];
+        u32 count = setup.range_count;
         if (r.first == r.end) {
             continue;
         }
-        if (setup.range_count > 0 && last->end == r.first) {
-            last->end = r.end;
+        if (count > 0 && setup.ranges[count - 1].end == r.first) {
+            setup.ranges[count - 1].end = r.end;
         } else {
             setup.ranges[setup.range_count++] = r;
         }

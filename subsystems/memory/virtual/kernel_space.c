@@ -350,7 +350,7 @@ static enum hx_status device_map_locked(paddr_t page, paddr_t end, u32 flags, va
 enum hx_status hal_event_device_map(paddr_t pa, u64 size, u32 flags, vaddr_t *out_va)
 {
     u64 end, page = hx_align_down(pa, HX_PAGE_SIZE);
-    vaddr_t va;
+    vaddr_t va = 0;
     if (size == 0 || !hx_add_checked(pa, size, &end) ||
         !hx_align_up_checked(end, HX_PAGE_SIZE, &end) || end > hal_mmu.phys_limit() ||
         (flags != MAP_DEVICE && flags != MAP_COMBINE) || overlaps_ram(page, end)) {
@@ -407,10 +407,9 @@ void kernel_flush(vaddr_t va, u64 size)
     }
 }
 
-enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
+/* Moves the emptied tables from the space to the caller's list. */
+static void tables_take_locked(paddr_t *tables)
 {
-    u64 irqs = spin_lock_irq(&space.lock);
-    enum hx_status status = hal_mmu.unmap(&hal_kernel_space, va, size);
     for (paddr_t table = hal_kernel_space.freed, next; table; table = next) {
         u64 *link = hal_phys_to_virt(table);
         next = *link;
@@ -418,8 +417,26 @@ enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
         *tables = table;
     }
     hal_kernel_space.freed = 0;
+}
+
+enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
+{
+    u64 irqs = spin_lock_irq(&space.lock);
+    enum hx_status status = hal_mmu.unmap(&hal_kernel_space, va, size);
+    tables_take_locked(tables);
     spin_unlock_irq(&space.lock, irqs);
     return status;
+}
+
+void kernel_space_trim(void)
+{
+    paddr_t tables = 0;
+    u64 irqs = spin_lock_irq(&space.lock);
+    tables_take_locked(&tables);
+    spin_unlock_irq(&space.lock, irqs);
+    if (tables) {
+        kernel_unmap_end(DIRECT_MAP_BASE, KERNEL_IMAGE_BASE - DIRECT_MAP_BASE, &tables);
+    }
 }
 
 void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables)

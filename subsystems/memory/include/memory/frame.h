@@ -104,13 +104,14 @@ enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner,
 /* Gives back `count` frames in a row, wherever they came from. */
 void frame_free_run(paddr_t first, u32 count);
 
-/* References, for frames that several mappings share. put frees with the last. Thread. */
+/* References, for frames that several mappings share. put frees with the last, and says whether that
+ * was it. Thread. */
 static inline void frame_get(paddr_t frame)
 {
     __atomic_fetch_add(&frame_at(frame)->refs, 1, __ATOMIC_RELAXED);
 }
 
-void frame_put(paddr_t frame);
+bool frame_put(paddr_t frame);
 
 /* True when the frame table has an entry for this address and it is RAM. Any. */
 bool frame_is_ram(paddr_t address);
@@ -148,7 +149,8 @@ u64 frame_reclaim_owner(u32 owner);
  * memory_reclaim_boot() of <core/memory.h> leaves modules and the device tree alone. Thread. */
 u64 memory_release_boot(paddr_t base, u64 size);
 
-/* Fault injection: the n-th allocation from now (1: the next) fails with NO_MEMORY; 0: none. */
+/* Fault injection: the n-th allocation from now (1: the next) and all after it fail with NO_MEMORY,
+ * until called with 0. Any. */
 void frame_fail_after(u32 n);
 
 #endif

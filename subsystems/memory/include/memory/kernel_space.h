@@ -34,6 +34,9 @@ bool kernel_query(vaddr_t va, paddr_t *out_pa);
 /* Makes every CPU forget its translations of the range. Context: as unmap. */
 void kernel_flush(vaddr_t va, u64 size);
 
+/* Frees page tables of the kernel's that a change without a flush of its own has emptied. As unmap. */
+void kernel_space_trim(void);
+
 /* Frees the emptied page tables on a struct hal_space's list, once no CPU walks them any more. */
 void tables_release(paddr_t *list);
 
