@@ -44,7 +44,12 @@
 
 struct hal_space hal_kernel_space;
 static paddr_t kernel_root;
-static bool kernel_top_shared; /* user spaces have copies of the kernel's top-level entries */
+/* User spaces have copies of the kernel's top-level entries; inv 4 says why they may be listed. */
+static bool kernel_top_shared;
+static struct {
+    u16 count;
+    u16 index[ENTRIES / 2];
+} kernel_top HX_RO_AFTER_INIT; /* the entries in use */
 
 static u64 *table_at(u64 entry)
 {
@@ -480,13 +485,15 @@ static HX_ALWAYS_INLINE u64 update_leaf(u64 *entry, u32 level, vaddr_t va, hal_u
     return 0;
 }
 
-/* The part [va, last] of a last-level table. */
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
 static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
                           void *ctx)
 {
-    u64 *end = slot(table, last, 0);
-    for (u64 *entry = slot(table, va, 0); entry <= end; entry++, va += HX_PAGE_SIZE) {
+    u64 *end = slot(table, last, 0), left = *parent & COUNT_MASK;
+    for (u64 *entry = slot(table, va, 0); entry <= end && left > 0; entry++, va += HX_PAGE_SIZE) {
         if (*entry != 0) {
+            left -= COUNT_ONE;
             *parent -= update_leaf(entry, 0, va, fn, ctx);
         }
     }
@@ -497,12 +504,13 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
     u64 span = LEVEL_SIZE(level);
-    u64 *end = slot(table, last, level);
-    for (u64 *entry = slot(table, va, level); entry <= end;
+    u64 *end = slot(table, last, level), left = parent ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = slot(table, va, level); entry <= end && left > 0;
          entry++, va = (va & ~(span - 1)) + span) {
         if (*entry == 0) {
             continue;
         }
+        left -= COUNT_ONE;
         vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
         if (is_leaf(*entry, level)) {
             if ((va & (span - 1)) || entry_last - va != span - 1) {
@@ -586,6 +594,12 @@ static enum hx_status kernel_top_share(void)
             }
         }
     }
+    const u64 *top = hal_phys_to_virt(kernel_root);
+    for (u16 i = ENTRIES / 2; i < ENTRIES; i++) {
+        if (top[i] & ENTRY_PRESENT) {
+            kernel_top.index[kernel_top.count++] = i;
+        }
+    }
     kernel_top_shared = true;
     return HX_OK;
 }
@@ -602,8 +616,8 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     }
     u64 *to = hal_phys_to_virt(root);
     const u64 *from = hal_phys_to_virt(kernel_root);
-    for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
-        to[i] = from[i];
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        to[kernel_top.index[i]] = from[kernel_top.index[i]];
     }
     *space = (struct hal_space){.root = root};
     return HX_OK;
@@ -611,6 +625,10 @@ static enum hx_status mmu_space_init(struct hal_space *space)
 
 static void mmu_space_fini(struct hal_space *space)
 {
+    u64 *top = hal_phys_to_virt(space->root);
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        top[kernel_top.index[i]] = 0; /* tables go back zeroed */
+    }
     hal_event_table_free(space->root);
     space->root = 0;
 }

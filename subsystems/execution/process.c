@@ -33,7 +33,9 @@
 #include <userspace/elf.h>
 
 #define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
-#define STACK_TOP (USER_SPACE_END - HX_MIB(1)) /* of the first thread; below it a guard */
+/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program maps
+ * then shares page tables with it. */
+#define STACK_TOP (SPACE_CHOOSE_FIRST + HX_PAGE_SIZE + HX_STACK_SIZE)
 
 static struct {
     struct mutex lock;
@@ -624,14 +626,19 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
         .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
     };
     bool fixed = flags & HX_MAP_FIXED;
-    if (size > USER_SPACE_END || (fixed && (address == 0 || (size & HX_PAGE_MASK)))) {
+    if (size > USER_SPACE_END || (size & HX_PAGE_MASK) || (fixed && address == 0)) {
         return HX_ERR_INVALID;
     }
+    struct space *space = process_current()->space;
+    u64 pages = request.backing == SPACE_GUARD ? 0 : size >> HX_PAGE_SHIFT;
+    if (pages + space_committed_pages(space) > PROCESS_PAGES_MAX) {
+        return HX_ERR_LIMIT; /* threads that map at once may pass; the touch then says it */
+    }
     vaddr_t at;
-    enum hx_status status = space_map(process_current()->space, &request, &at);
+    enum hx_status status = space_map(space, &request, &at);
     if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
         request.address = 0; /* the wish cannot be granted */
-        status = space_map(process_current()->space, &request, &at);
+        status = space_map(space, &request, &at);
     }
     return status == HX_OK ? (s64)at : (s64)status;
 }
@@ -639,12 +646,16 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 s64 sys_memory_unmap(u64 address, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
 {
     (void)a2, (void)a3, (void)a4, (void)a5;
-    return space_unmap(process_current()->space, address, size);
+    return size & HX_PAGE_MASK ? HX_ERR_INVALID
+                               : space_unmap(process_current()->space, address, size);
 }
 
 s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 {
     (void)a3, (void)a4, (void)a5;
+    if (size & HX_PAGE_MASK) {
+        return HX_ERR_INVALID;
+    }
     return space_protect(process_current()->space, address, size,
                          (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
                              (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));
