@@ -37,20 +37,18 @@
     }
 #define H(arg_name, object_type, needed)                                                           \
     {                                                                                              \
-        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type),                    \
-        .rights = (needed)                                                                         \
+        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type), .rights = (needed) \
     }
 /* A length is the next argument, or a number of bytes. */
-#define NEXT_ARG 0xfe
-#define NO_ARG 0xff
-#define LENGTH_length .length_arg = NEXT_ARG
+#define NEXT_ARG           0xfe
+#define NO_ARG             0xff
+#define LENGTH_length      .length_arg = NEXT_ARG
 #define LENGTH_name_length .length_arg = NEXT_ARG
 #define LENGTH_args_length .length_arg = NEXT_ARG
-#define LENGTH_8 .length_arg = NO_ARG, .detail = 8
+#define LENGTH_8           .length_arg = NO_ARG, .detail = 8
 
 static const struct syscall_entry table[] = {
-#define ENTRY(number, call_name, ...)                                                              \
-    [number] = {.name = #call_name, .args = {__VA_ARGS__}},
+#define ENTRY(number, call_name, ...) [number] = {.name = #call_name, .args = {__VA_ARGS__}},
     HX_SYSCALLS(ENTRY)
 #undef ENTRY
 };
@@ -70,14 +68,14 @@ static s64 (*const calls[])(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5) = {
 #undef I
 #undef O
 #undef H
-#define N                 0
-#define V(arg_name)       0
-#define F(arg_name, mask) 1
-#define I(arg_name, size) 1
-#define O(arg_name, size) 1
-#define H(arg_name, t, r) 0
-#define ANY(a, b, c, d, e, f) ((a) | (b) | (c) | (d) | (e) | (f))
-#define CHECKED_BIT(number, call_name, ...) | (u64) ANY(__VA_ARGS__) << (number)
+#define N                                   0
+#define V(arg_name)                         0
+#define F(arg_name, mask)                   1
+#define I(arg_name, size)                   1
+#define O(arg_name, size)                   1
+#define H(arg_name, t, r)                   0
+#define ANY(a, b, c, d, e, f)               ((a) | (b) | (c) | (d) | (e) | (f))
+#define CHECKED_BIT(number, call_name, ...) | (u64)ANY(__VA_ARGS__) << (number)
 static const u64 checked = 0 HX_SYSCALLS(CHECKED_BIT);
 _Static_assert(HX_SYSCALL_COUNT <= 64, "a bit for every call");
 
@@ -94,8 +92,7 @@ static HX_NOINLINE enum hx_status check_args(const struct hal_trap_frame *frame,
             return HX_ERR_INVALID;
         }
         if (arg->kind == SYSCALL_ARG_IN || arg->kind == SYSCALL_ARG_OUT) {
-            u64 length =
-                arg->length_arg == NO_ARG ? arg->detail : hal_syscall_arg(frame, i + 1);
+            u64 length = arg->length_arg == NO_ARG ? arg->detail : hal_syscall_arg(frame, i + 1);
             if (!hx_range_fits(value, length, USER_SPACE_END)) {
                 return HX_ERR_FAULT;
             }
@@ -123,10 +120,9 @@ void hal_event_syscall(struct hal_trap_frame *frame)
             return;
         }
     }
-    hal_syscall_result(frame,
-                       calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
-                                     hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),
-                                     hal_syscall_arg(frame, 4), hal_syscall_arg(frame, 5)));
+    hal_syscall_result(frame, calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
+                                            hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),
+                                            hal_syscall_arg(frame, 4), hal_syscall_arg(frame, 5)));
 }
 
 s64 sys_null(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
