@@ -167,25 +167,30 @@ void task_finish(struct task *task)
     }
 }
 
+void task_reap(void)
+{
+    for (;;) {
+        u64 state = spin_lock_irq(&reaper.lock);
+        struct task *task = LIST_FIRST(&reaper.dead, struct task, all);
+        if (task) {
+            list_remove(&task->all);
+            reaper.count--;
+        }
+        spin_unlock_irq(&reaper.lock, state);
+        if (!task) {
+            return;
+        }
+        list_task(task); /* task_free() takes it off again */
+        task_free(task);
+    }
+}
+
 static void reap(void *arg)
 {
     (void)arg;
     for (;;) {
         HX_IGNORE(event_wait(&reaper.wanted, WAIT_FOREVER), "nobody kills the reaper");
-        for (;;) {
-            u64 state = spin_lock_irq(&reaper.lock);
-            struct task *task = LIST_FIRST(&reaper.dead, struct task, all);
-            if (task) {
-                list_remove(&task->all);
-                reaper.count--;
-            }
-            spin_unlock_irq(&reaper.lock, state);
-            if (!task) {
-                break;
-            }
-            list_task(task); /* task_free() takes it off again */
-            task_free(task);
-        }
+        task_reap();
     }
 }
 

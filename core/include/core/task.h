@@ -103,6 +103,10 @@ bool task_wake(struct task *task);
  * task that never waits cancellably is not ended. Context: any but NMI. */
 void task_kill(struct task *task);
 
+/* Frees the tasks that have ended and that nobody refers to, which otherwise wait for company.
+ * Context: thread. */
+void task_reap(void);
+
 /* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
 enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
 
