@@ -93,6 +93,21 @@ void task_yield(void);
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
 
+/* Says that the current task is about to block in `state`. False: it has been killed, so that a wait
+ * which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it. */
+static inline bool task_block_prepare(enum task_state state)
+{
+    struct task *task = task_current();
+    task->state = (u8)state;
+    /* Against task_kill(): it sets `killed` and then looks at the state. One of the two sees. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (hx_unlikely(__atomic_load_n(&task->killed, __ATOMIC_RELAXED))) {
+        task->state = TASK_RUNNING;
+        return false;
+    }
+    return true;
+}
+
 /* Makes a blocked or sleeping task ready. False when it was neither. Context: any but NMI. */
 bool task_wake(struct task *task);
 
@@ -105,6 +120,9 @@ enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
 
 /* Calls visit for each task, with the task list locked: it neither blocks nor keeps the pointer. */
 void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
+
+/* Frees, here and now, the tasks that have ended and wait for the reaper: for exact counts. Thread. */
+void task_reap(void);
 
 /* Makes task_current() valid. Context: early, first after cpu_init_boot(). */
 void task_init_early(void);

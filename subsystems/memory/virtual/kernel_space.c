@@ -350,7 +350,7 @@ static enum hx_status device_map_locked(paddr_t page, paddr_t end, u32 flags, va
 enum hx_status hal_event_device_map(paddr_t pa, u64 size, u32 flags, vaddr_t *out_va)
 {
     u64 end, page = hx_align_down(pa, HX_PAGE_SIZE);
-    vaddr_t va;
+    vaddr_t va = 0;
     if (size == 0 || !hx_add_checked(pa, size, &end) ||
         !hx_align_up_checked(end, HX_PAGE_SIZE, &end) || end > hal_mmu.phys_limit() ||
         (flags != MAP_DEVICE && flags != MAP_COMBINE) || overlaps_ram(page, end)) {
