@@ -227,10 +227,18 @@ void task_block(enum task_state state)
 {
     struct task *task = task_current();
     HX_DEBUG_ASSERT(!hal_irq_is_enabled());
-    HX_DEBUG_ASSERT(task->preempt_off == 0);
     if (hx_unlikely(cpu_this()->irq_depth)) {
         panic("task %s: sleeping in an interrupt handler", task->name);
     }
+#ifdef HX_DEBUG
+    if (task->preempt_off) {
+        panic("task %s: sleeping with preemption off", task->name);
+    }
+    const struct spinlock *held = lockdep_last();
+    if (held) {
+        panic("task %s: sleeping while %s (rank %u) is held", task->name, held->name, held->rank);
+    }
+#endif
     (void)state;
     sched_switch(SCHED_PUT_YIELD); /* what it means when the wake-up came first */
 }
