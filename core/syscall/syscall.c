@@ -4,7 +4,9 @@
  * Context:   thread of a process, interrupts enabled, on its kernel stack.
  * Invariant: (1) a call starts only after its flags are within their mask and its buffers lie
  *            below USER_SPACE_END as a whole; numbers beyond the table get HX_ERR_BAD_SYSCALL.
- *            (2) arguments are read from the frame once.
+ * The frame lies on the kernel stack, out of the program's reach: reading it twice gives the same.
+ * Most calls have neither flags nor buffers, which one bit of a constant says, so that they cost
+ * no walk over the description of their arguments.
  */
 #include <core/syscall.h>
 #include <core/task.h>
@@ -35,35 +37,63 @@
     }
 #define H(arg_name, object_type, needed)                                                           \
     {                                                                                              \
-        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type),                    \
-        .rights = (needed)                                                                         \
+        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type), .rights = (needed) \
     }
 /* A length is the next argument, or a number of bytes. */
-#define NEXT_ARG 0xfe
-#define NO_ARG 0xff
-#define LENGTH_length .length_arg = NEXT_ARG
+#define NEXT_ARG           0xfe
+#define NO_ARG             0xff
+#define LENGTH_length      .length_arg = NEXT_ARG
 #define LENGTH_name_length .length_arg = NEXT_ARG
 #define LENGTH_args_length .length_arg = NEXT_ARG
-#define LENGTH_8 .length_arg = NO_ARG, .detail = 8
+#define LENGTH_8           .length_arg = NO_ARG, .detail = 8
 
 static const struct syscall_entry table[] = {
-#define ENTRY(number, call_name, ...)                                                              \
-    [number] = {.call = sys_##call_name, .name = #call_name, .args = {__VA_ARGS__}},
+#define ENTRY(number, call_name, ...) [number] = {.name = #call_name, .args = {__VA_ARGS__}},
     HX_SYSCALLS(ENTRY)
 #undef ENTRY
 };
 _Static_assert(HX_ARRAY_SIZE(table) == HX_SYSCALL_COUNT, "a number is missing");
 
-static enum hx_status check_args(const struct syscall_entry *entry, const u64 *args)
+/* The calls alone, dense: what the common path reads. */
+static s64 (*const calls[])(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5) = {
+#define CALL(number, call_name, ...) [number] = sys_##call_name,
+    HX_SYSCALLS(CALL)
+#undef CALL
+};
+
+/* A bit for each call that has an argument to be checked. */
+#undef N
+#undef V
+#undef F
+#undef I
+#undef O
+#undef H
+#define N                                   0
+#define V(arg_name)                         0
+#define F(arg_name, mask)                   1
+#define I(arg_name, size)                   1
+#define O(arg_name, size)                   1
+#define H(arg_name, t, r)                   0
+#define ANY(a, b, c, d, e, f)               ((a) | (b) | (c) | (d) | (e) | (f))
+#define CHECKED_BIT(number, call_name, ...) | (u64)ANY(__VA_ARGS__) << (number)
+static const u64 checked = 0 HX_SYSCALLS(CHECKED_BIT);
+_Static_assert(HX_SYSCALL_COUNT <= 64, "a bit for every call");
+
+static HX_NOINLINE enum hx_status check_args(const struct hal_trap_frame *frame,
+                                             const struct syscall_entry *entry)
 {
     for (u32 i = 0; i < 6; i++) {
         const struct syscall_arg *arg = &entry->args[i];
-        if (arg->kind == SYSCALL_ARG_FLAGS && (args[i] & ~arg->detail)) {
+        u64 value = hal_syscall_arg(frame, i);
+        if (arg->kind == SYSCALL_ARG_NONE) {
+            break; /* there are none behind it */
+        }
+        if (arg->kind == SYSCALL_ARG_FLAGS && (value & ~arg->detail)) {
             return HX_ERR_INVALID;
         }
         if (arg->kind == SYSCALL_ARG_IN || arg->kind == SYSCALL_ARG_OUT) {
-            u64 length = arg->length_arg == NO_ARG ? arg->detail : args[i + 1];
-            if (!hx_range_fits(args[i], length, USER_SPACE_END)) {
+            u64 length = arg->length_arg == NO_ARG ? arg->detail : hal_syscall_arg(frame, i + 1);
+            if (!hx_range_fits(value, length, USER_SPACE_END)) {
                 return HX_ERR_FAULT;
             }
         }
@@ -83,19 +113,16 @@ void hal_event_syscall(struct hal_trap_frame *frame)
         hal_syscall_result(frame, HX_ERR_BAD_SYSCALL);
         return;
     }
-    const struct syscall_entry *entry = &table[number];
-    u64 args[6];
-    for (u32 i = 0; i < 6; i++) {
-        args[i] = hal_syscall_arg(frame, i);
+    if (checked >> number & 1) {
+        enum hx_status status = check_args(frame, &table[number]);
+        if (hx_unlikely(status != HX_OK)) {
+            hal_syscall_result(frame, status);
+            return;
+        }
     }
-    s64 result = HX_OK;
-    if (entry->args[0].kind != SYSCALL_ARG_NONE) {
-        result = check_args(entry, args);
-    }
-    if (hx_likely(result == HX_OK)) {
-        result = entry->call(args[0], args[1], args[2], args[3], args[4], args[5]);
-    }
-    hal_syscall_result(frame, result);
+    hal_syscall_result(frame, calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
+                                            hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),
+                                            hal_syscall_arg(frame, 4), hal_syscall_arg(frame, 5)));
 }
 
 s64 sys_null(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)

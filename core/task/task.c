@@ -33,17 +33,16 @@ static struct {
     struct list_node dead; /* l: through task.all */
     struct event wanted;
     u32 count; /* l */
-} reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS),
-            .dead = LIST_INIT(reaper.dead)};
+} reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS), .dead = LIST_INIT(reaper.dead)};
 
-#define REAP_BATCH 8 /* dead tasks that wait at most for the reaper, unless a creator comes first */
+#define REAP_BATCH 8 /* dead tasks that wait at most for the reaper, unless a creator comes first  \
+                      */
 
 const char *task_state_name(enum task_state state)
 {
     static const char *const names[] = {
-        [TASK_READY] = "ready",           [TASK_RUNNING] = "running",
-        [TASK_BLOCKED] = "blocked",       [TASK_SLEEPING] = "sleeping",
-        [TASK_TERMINATED] = "terminated", [TASK_ZOMBIE] = "zombie",
+        [TASK_READY] = "ready",       [TASK_RUNNING] = "running",       [TASK_BLOCKED] = "blocked",
+        [TASK_SLEEPING] = "sleeping", [TASK_TERMINATED] = "terminated", [TASK_ZOMBIE] = "zombie",
     };
     _Static_assert(HX_ARRAY_SIZE(names) == TASK_STATE_COUNT, "a state without a name");
     return state < TASK_STATE_COUNT ? names[state] : "?";
@@ -98,14 +97,13 @@ enum hx_status task_create(const char *name, void (*entry)(void *arg), void *arg
     if (status != HX_OK) {
         goto out_free_task;
     }
+    task->sched = &task->own;
     status = sched_ctx_init(&task->own, task);
     if (status != HX_OK) {
         goto out_free_stack;
     }
     task->stack_top = task->stack_bottom + KERNEL_STACK_SIZE;
-    task->sched = &task->own;
     task->state = TASK_BLOCKED;
-    task->cpu = hal_cpu_number(); /* a moment old at worst: where it wakes first */
     task->entry = entry;
     task->arg = arg;
     task->references = 1;
@@ -300,17 +298,14 @@ void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx)
 {
     u64 state = spin_lock_irq(&tasks.lock);
     struct task *task;
-    LIST_FOREACH(&tasks.all, task, all)
-    {
+    LIST_FOREACH (&tasks.all, task, all) {
         visit(task, ctx);
     }
     spin_unlock_irq(&tasks.lock, state);
 }
 
-void task_adopt_idle(struct task *task, cpu_id_t cpu)
+void task_adopt_idle(struct task *task)
 {
-    task->cpu = cpu;
-    task->state = TASK_RUNNING;
     hal_current_set(task);
     sched_cpu_online(task);
 }
@@ -334,11 +329,11 @@ enum hx_status task_init(void)
     if (!tasks.cache) {
         return HX_ERR_NO_MEMORY;
     }
+    boot->sched = &boot->own;
     enum hx_status status = sched_ctx_init(&boot->own, boot);
     if (status != HX_OK) {
         return status;
     }
-    boot->sched = &boot->own;
     boot->references = 1;
     boot->stack_bottom = (vaddr_t)__boot_stack_bottom;
     boot->stack_top = (vaddr_t)__boot_stack_top;

@@ -41,8 +41,9 @@ struct hal_space hal_kernel_space;
 
 static struct {
     paddr_t kernel_root;
-    u64 *window;  /* the entry that maps WINDOW_BASE */
-    bool running; /* the kernel's own tables are active */
+    u64 *window;         /* the entry that maps WINDOW_BASE */
+    bool running;        /* the kernel's own tables are active */
+    u64 phys_limit;      /* 0 until first asked for */
     u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
@@ -131,8 +132,11 @@ static void mmu_flush(vaddr_t va, u64 size)
 static u64 mmu_phys_limit(void)
 {
     static const u8 bits[] = {32, 36, 40, 42, 44, 48};
-    u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
-    return 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    if (hx_unlikely(mmu.phys_limit == 0)) { /* asked for every mapping, and the register may trap */
+        u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
+        mmu.phys_limit = 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    }
+    return mmu.phys_limit;
 }
 
 /* Flags */
@@ -195,14 +199,24 @@ static u64 *entry_find(const struct hal_space *space, vaddr_t va, u32 *out_level
     return entry;
 }
 
-/* The descriptor of the last-level table that va lies in; there is one. */
-static u64 *table_parent(const struct hal_space *space, vaddr_t va)
+/* The last-level table that va lies in, and the descriptor that points to it; NULL: there is none.
+ * What page faults, stacks and small system calls need, unrolled. */
+static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t va, u64 **out_parent)
 {
     u64 *entry = &space_root(space)[level_index(va, 0)];
-    for (u32 level = 1; level < LEVELS - 1; level++) {
-        entry = &entry_table(*entry)[level_index(va, level)];
+    if (!entry_is_table(*entry, 0)) {
+        return NULL;
     }
-    return entry;
+    entry = &entry_table(*entry)[level_index(va, 1)];
+    if (!entry_is_table(*entry, 1)) {
+        return NULL;
+    }
+    entry = &entry_table(*entry)[level_index(va, 2)];
+    if (!entry_is_table(*entry, 2)) {
+        return NULL;
+    }
+    *out_parent = entry;
+    return entry_table(*entry);
 }
 
 /* True when every page of the range is mapped, or (mapped false) none is. */
@@ -237,7 +251,9 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (!range_is_valid(space, hx_align_down(va, HX_PAGE_SIZE), HX_PAGE_SIZE)) {
         return HX_ERR_NOT_FOUND;
     }
-    u64 entry = *entry_find(space, va, &level);
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 entry = table != NULL ? table[level_index(va, LEVELS - 1)] : *entry_find(space, va, &level);
+    level = table != NULL ? LEVELS - 1 : level;
     if (entry == 0) {
         return HX_ERR_NOT_FOUND;
     }
@@ -362,43 +378,74 @@ static void range_protect(u64 *table, u32 level, vaddr_t va, u64 size, u64 perms
     }
 }
 
-/* One table's part of the range. Permissions alone change in place (inv 3). */
-static enum hx_status range_update(struct hal_space *space, u64 *parent, u64 *table, u32 level,
-                                   vaddr_t va, u64 size, hal_update_fn *fn, void *ctx)
+/* Does with a leaf what fn says. Permissions alone change in place (inv 3). */
+static HX_ALWAYS_INLINE void update_leaf(u64 *parent, u64 *entry, u64 span, vaddr_t va,
+                                         hal_update_fn *fn, void *ctx)
 {
-    while (size > 0) {
-        u64 *entry = &table[level_index(va, level)];
-        u64 chunk = chunk_size(va, size, level);
-        if (entry_is_table(*entry, level)) {
-            enum hx_status status =
-                range_update(space, entry, entry_table(*entry), level + 1, va, chunk, fn, ctx);
-            if ((*entry & COUNT_MASK) == 0) {
-                u64 gone = *entry;
-                *entry = 0;
-                count_add(parent, (u64)-1);
-                table_retire(space, gone);
-            }
-            if (status != HX_OK) {
-                return status;
-            }
-        } else if (*entry != 0) {
-            if (chunk != level_span(level)) {
+    struct hal_mapping m = {
+        .va = va, .pa = *entry & PTE_ADDRESS, .size = span, .flags = flags_from_entry(*entry)};
+    u32 answer = fn(ctx, &m);
+    if (answer == UPDATE_REMOVE) {
+        *entry = 0;
+        count_add(parent, (u64)-1);
+    } else if (answer != UPDATE_KEEP) {
+        *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
+    }
+}
+
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
+static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
+                          void *ctx)
+{
+    u64 *end = &table[level_index(last, LEVELS - 1)];
+    u64 left = *parent & COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, LEVELS - 1)]; entry <= end && left > 0;
+         entry++, va += HX_PAGE_SIZE) {
+        if (*entry != 0) {
+            left -= 1u << COUNT_SHIFT;
+            update_leaf(parent, entry, HX_PAGE_SIZE, va, fn, ctx);
+        }
+    }
+}
+
+/* The same for any table. */
+static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
+                                   vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
+{
+    u64 span = level_span(level);
+    u64 *end = &table[level_index(last, level)];
+    u64 left = level > 0 ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, level)]; entry <= end && left > 0;
+         entry++, va = (va & ~(span - 1)) + span) {
+        if (*entry == 0) {
+            continue;
+        }
+        left -= 1u << COUNT_SHIFT;
+        vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
+        if (!entry_is_table(*entry, level)) {
+            if ((va & (span - 1)) != 0 || entry_last - va != span - 1) {
                 return HX_ERR_INVALID;
             }
-            struct hal_mapping m = {.va = va,
-                                    .pa = *entry & PTE_ADDRESS,
-                                    .size = chunk,
-                                    .flags = flags_from_entry(*entry)};
-            u32 answer = fn(ctx, &m);
-            if (answer == UPDATE_REMOVE) {
-                *entry = 0;
-                count_add(parent, (u64)-1);
-            } else if (answer != UPDATE_KEEP) {
-                *entry = (*entry & ~PTE_PERMS) | perms_from_flags(answer);
-            }
+            update_leaf(parent, entry, span, va, fn, ctx);
+            continue;
         }
-        va += chunk;
-        size -= chunk;
+        enum hx_status status = HX_OK;
+        if (level == LEVELS - 2) {
+            update_leaves(entry, entry_table(*entry), va, entry_last, fn, ctx);
+        } else {
+            status =
+                update_table(space, entry, entry_table(*entry), level + 1, va, entry_last, fn, ctx);
+        }
+        if ((*entry & COUNT_MASK) == 0) {
+            u64 gone = *entry;
+            *entry = 0;
+            count_add(parent, (u64)-1);
+            table_retire(space, gone);
+        }
+        if (status != HX_OK) {
+            return status;
+        }
     }
     return HX_OK;
 }
@@ -463,19 +510,16 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
-    if (size == HX_PAGE_SIZE) { /* what page faults do */
-        u32 level;
-        u64 *entry = entry_find(space, va, &level);
+    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    if (table != NULL) {
+        u64 *entry = &table[level_index(va, LEVELS - 1)];
         if (*entry != 0) {
             return HX_ERR_EXISTS;
         }
-        if (level == LEVELS - 1) {
-            u64 *parent = table_parent(space, va);
-            *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
-            count_add(parent, 1);
-            publish();
-            return HX_OK;
-        }
+        *entry = pa | attrs_from_flags(flags) | PTE_TYPE_PAGE;
+        count_add(parent, 1);
+        publish();
+        return HX_OK;
     }
     if (!range_is(space, va, size, false)) {
         return HX_ERR_EXISTS;
@@ -494,6 +538,14 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
+    }
+    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    if (table != NULL && table[level_index(va, LEVELS - 1)] != 0 &&
+        (*parent & COUNT_MASK) > 1ull << COUNT_SHIFT) {
+        table[level_index(va, LEVELS - 1)] = 0;
+        count_add(parent, (u64)-1);
+        publish();
+        return HX_OK;
     }
     if (!range_is(space, va, size, true)) {
         return HX_ERR_NOT_FOUND;
@@ -547,9 +599,18 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
     }
-    u64 root_count = 0;
-    enum hx_status status =
-        range_update(space, &root_count, space_root(space), 0, va, size, fn, ctx);
+    enum hx_status status = HX_OK;
+    vaddr_t last = va + (size - 1);
+    u64 root_count = 0, *parent, *table = NULL;
+    if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
+        table = leaf_table(space, va, &parent);
+    }
+    if (table != NULL) {
+        update_leaves(parent, table, va, last, fn, ctx);
+    }
+    if (table == NULL || (*parent & COUNT_MASK) == 0) { /* an emptied one goes on this walk */
+        status = update_table(space, &root_count, space_root(space), 0, va, last, fn, ctx);
+    }
     publish();
     return status;
 }
@@ -589,8 +650,9 @@ static void mmu_space_fini(struct hal_space *space)
 {
     u64 asid = space->port[0];
     if (asid != 0) {
-        __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
-                         : "memory");
+        __asm__ volatile(
+            "dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
+            : "memory");
         __atomic_fetch_and(&mmu.asids[asid / 64], ~(1ull << asid % 64), __ATOMIC_RELEASE);
     }
     hal_event_table_free(space->root);

@@ -44,7 +44,12 @@
 
 struct hal_space hal_kernel_space;
 static paddr_t kernel_root;
-static bool kernel_top_shared; /* user spaces have copies of the kernel's top-level entries */
+/* User spaces have copies of the kernel's top-level entries; inv 4 says why they may be listed. */
+static bool kernel_top_shared;
+static struct {
+    u16 count;
+    u16 index[ENTRIES / 2];
+} kernel_top HX_RO_AFTER_INIT; /* the entries in use */
 
 static u64 *table_at(u64 entry)
 {
@@ -66,12 +71,31 @@ static bool is_leaf(u64 entry, u32 level)
     return level == 0 || (entry & ENTRY_LARGE);
 }
 
+/* A leaf's bits by MAP_* flags, worked out by the compiler: this is on the path of page faults. 0:
+ * flags that no mapping may have. */
+#define TYPES (MAP_DEVICE | MAP_COMBINE)
+#define LEAF(f)                                                                                    \
+    (((f)&TYPES) == TYPES || (((f)&MAP_EXEC) && ((f) & (MAP_WRITE | TYPES)))                       \
+         ? 0                                                                                       \
+         : ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | ((f)&MAP_WRITE ? ENTRY_WRITE : 0) |      \
+               ((f)&MAP_EXEC ? 0 : ENTRY_NX) | ((f)&MAP_USER ? ENTRY_USER : 0) |                   \
+               ((f)&MAP_GLOBAL ? ENTRY_GLOBAL : 0) |                                               \
+               ((f)&MAP_DEVICE ? ENTRY_PCD | ENTRY_PWT : 0) | ((f)&MAP_COMBINE ? ENTRY_PWT : 0))
+#define LEAF4(f)  LEAF(f), LEAF((f) + 1), LEAF((f) + 2), LEAF((f) + 3)
+#define LEAF16(f) LEAF4(f), LEAF4((f) + 4), LEAF4((f) + 8), LEAF4((f) + 12)
+
+static const u64 leaf_bits[] = {LEAF16(0), LEAF16(16), LEAF16(32), LEAF16(48)};
+_Static_assert(HX_ARRAY_SIZE(leaf_bits) == MAP_FLAGS_ALL + 1, "all sets of flags");
+
+/* flags are valid. */
 static u64 entry_from_flags(u32 flags)
 {
-    return ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | (flags & MAP_WRITE ? ENTRY_WRITE : 0) |
-           (flags & MAP_EXEC ? 0 : ENTRY_NX) | (flags & MAP_USER ? ENTRY_USER : 0) |
-           (flags & MAP_GLOBAL ? ENTRY_GLOBAL : 0) |
-           (flags & MAP_DEVICE ? ENTRY_PCD | ENTRY_PWT : 0) | (flags & MAP_COMBINE ? ENTRY_PWT : 0);
+    return leaf_bits[flags];
+}
+
+static bool flags_are_valid(const struct hal_space *space, u32 flags)
+{
+    return flags <= MAP_FLAGS_ALL && leaf_bits[flags] != 0 && (space->root || !(flags & MAP_USER));
 }
 
 static u32 flags_from_entry(u64 entry)
@@ -101,6 +125,26 @@ static void path_find(struct hal_space *space, vaddr_t va, struct path *path)
         }
         table = table_at(entry);
     }
+}
+
+/* The last-level table that va lies in, and the entry that points to it; NULL: there is none. What
+ * page faults, stacks and small system calls need, unrolled. */
+static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t va, u64 **out_parent)
+{
+    u64 *entry = slot(root_of(space), va, 3);
+    if (!(*entry & ENTRY_PRESENT)) {
+        return NULL;
+    }
+    entry = slot(table_at(*entry), va, 2);
+    if ((*entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
+        return NULL;
+    }
+    entry = slot(table_at(*entry), va, 1);
+    if ((*entry & (ENTRY_PRESENT | ENTRY_LARGE)) != ENTRY_PRESENT) {
+        return NULL;
+    }
+    *out_parent = entry;
+    return table_at(*entry);
 }
 
 /* Enters or removes one entry's worth in the count of the table that holds `level`'s entry. */
@@ -253,16 +297,6 @@ static void empty_tables_drop(struct hal_space *space, struct path *path)
     }
 }
 
-static bool flags_are_valid(const struct hal_space *space, u32 flags)
-{
-    const u32 type = MAP_DEVICE | MAP_COMBINE;
-    if ((flags & ~MAP_FLAGS_ALL) || (flags & type) == type ||
-        ((flags & MAP_EXEC) && (flags & (MAP_WRITE | type)))) {
-        return false;
-    }
-    return space->root || !(flags & MAP_USER);
-}
-
 static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
 {
     for (u32 level = cpu_has_1g_pages() ? 2 : 1; level > 0; level--) {
@@ -273,7 +307,8 @@ static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
     return 0;
 }
 
-static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
+static HX_NOINLINE enum hx_status map_range(struct hal_space *space, vaddr_t va, paddr_t pa,
+                                            u64 size, u32 flags)
 {
     u64 pa_end;
     if (!range_is_valid(space, va, size) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
@@ -282,16 +317,6 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         return HX_ERR_INVALID;
     }
     u64 leaf = entry_from_flags(flags);
-    struct path first;
-    path_find(space, va, &first);
-    if (size == HX_PAGE_SIZE && first.level == 0) { /* what page faults do */
-        if (*first.entry[0] & ENTRY_PRESENT) {
-            return HX_ERR_EXISTS;
-        }
-        *first.entry[0] = pa | leaf;
-        count_add(&first, 0);
-        return HX_OK;
-    }
     for (u64 done = 0; done < size;) { /* inv 3 */
         struct path path;
         path_find(space, va + done, &path);
@@ -318,8 +343,37 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
     return HX_OK;
 }
 
+static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
+{
+    if (size != HX_PAGE_SIZE || !range_is_valid(space, va, HX_PAGE_SIZE) ||
+        !hx_is_aligned(pa, HX_PAGE_SIZE) || pa >= cpu_phys_limit() ||
+        !flags_are_valid(space, flags)) {
+        return map_range(space, va, pa, size, flags);
+    }
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (!table) {
+        return map_range(space, va, pa, size, flags);
+    }
+    u64 *entry = slot(table, va, 0);
+    if (*entry & ENTRY_PRESENT) {
+        return HX_ERR_EXISTS;
+    }
+    *entry = pa | entry_from_flags(flags);
+    *parent += COUNT_ONE;
+    return HX_OK;
+}
+
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
+    u64 *parent, *table = NULL;
+    if (size == HX_PAGE_SIZE && range_is_valid(space, va, size)) {
+        table = leaf_table(space, va, &parent);
+    }
+    if (table && (*slot(table, va, 0) & ENTRY_PRESENT) && (*parent & COUNT_MASK) > COUNT_ONE) {
+        *slot(table, va, 0) = 0;
+        *parent -= COUNT_ONE;
+        return HX_OK;
+    }
     enum hx_status status = prepare_change(space, va, size);
     if (status == HX_OK) {
         clear_range(space, va, size);
@@ -364,6 +418,15 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (space->root ? va >= USER_SPACE_END : va < DIRECT_MAP_BASE || !kernel_root) {
         return HX_ERR_NOT_FOUND;
     }
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (table) {
+        u64 leaf = *slot(table, va, 0);
+        if (!(leaf & ENTRY_PRESENT)) {
+            return HX_ERR_NOT_FOUND;
+        }
+        describe(leaf, 0, va, out);
+        return HX_OK;
+    }
     path_find(space, va, &path);
     u64 entry = *path.entry[path.level];
     if (!(entry & ENTRY_PRESENT)) {
@@ -404,62 +467,91 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
                : walk_table(root_of(space), TOP, CANONICAL_TOP, ENTRIES / 2, ENTRIES, fn, ctx);
 }
 
-/* One table's part of the range; `parent` is the entry that points to it, NULL for the top. */
+/* Does with a leaf what fn says; how many entries the table has less. */
+static HX_ALWAYS_INLINE u64 update_leaf(u64 *entry, u32 level, vaddr_t va, hal_update_fn *fn,
+                                        void *ctx)
+{
+    const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
+    struct hal_mapping mapping;
+    describe(*entry, level, va, &mapping);
+    u32 answer = fn(ctx, &mapping);
+    if (answer == UPDATE_REMOVE) {
+        *entry = 0;
+        return COUNT_ONE;
+    }
+    if (answer != UPDATE_KEEP) {
+        *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
+    }
+    return 0;
+}
+
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
+static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
+                          void *ctx)
+{
+    u64 *end = slot(table, last, 0), left = *parent & COUNT_MASK;
+    for (u64 *entry = slot(table, va, 0); entry <= end && left > 0; entry++, va += HX_PAGE_SIZE) {
+        if (*entry != 0) {
+            left -= COUNT_ONE;
+            *parent -= update_leaf(entry, 0, va, fn, ctx);
+        }
+    }
+}
+
+/* The same for any table; `parent` is the entry that points to it, NULL for the top. */
 static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
-    const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
-    enum hx_status status = HX_OK;
     u64 span = LEVEL_SIZE(level);
-    for (u64 *entry = slot(table, va, level); status == HX_OK; entry++) {
-        vaddr_t entry_va = va & ~(span - 1);
-        vaddr_t entry_last = entry_va + (span - 1);
-        if ((*entry & ENTRY_PRESENT) && !is_leaf(*entry, level)) {
-            status = update_table(space, entry, table_at(*entry), level - 1, va,
-                                  hx_min_u64(last, entry_last), fn, ctx);
-            if (*entry == 0 && parent) {
-                *parent -= COUNT_ONE;
-            }
-        } else if (*entry & ENTRY_PRESENT) {
-            struct hal_mapping mapping;
-            if (va != entry_va || last < entry_last) {
+    u64 *end = slot(table, last, level), left = parent ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = slot(table, va, level); entry <= end && left > 0;
+         entry++, va = (va & ~(span - 1)) + span) {
+        if (*entry == 0) {
+            continue;
+        }
+        left -= COUNT_ONE;
+        vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
+        if (is_leaf(*entry, level)) {
+            if ((va & (span - 1)) || entry_last - va != span - 1) {
                 return HX_ERR_INVALID;
             }
-            describe(*entry, level, va, &mapping);
-            u32 answer = fn(ctx, &mapping);
-            if (answer == UPDATE_REMOVE) {
-                *entry = 0;
+            *parent -= update_leaf(entry, level, va, fn, ctx);
+            continue;
+        }
+        enum hx_status status = HX_OK;
+        if (level == 1) {
+            update_leaves(entry, table_at(*entry), va, entry_last, fn, ctx);
+        } else {
+            status =
+                update_table(space, entry, table_at(*entry), level - 1, va, entry_last, fn, ctx);
+        }
+        if ((*entry & COUNT_MASK) == 0 && (level < TOP || space->root)) { /* inv 2 */
+            u64 gone = *entry;
+            *entry = 0;
+            table_retire(space, gone);
+            if (parent) {
                 *parent -= COUNT_ONE;
-            } else if (answer != UPDATE_KEEP) {
-                *entry = (*entry & kept) | entry_from_flags(answer & ~(MAP_DEVICE | MAP_COMBINE));
             }
         }
-        if (entry_last >= last) {
-            break;
+        if (status != HX_OK) {
+            return status;
         }
-        va = entry_last + 1;
     }
-    if (parent && (*parent & COUNT_MASK) == 0 && (level + 1 < TOP || space->root)) { /* inv 2 */
-        u64 gone = *parent;
-        *parent = 0;
-        table_retire(space, gone);
-    }
-    return status;
+    return HX_OK;
 }
 
 static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
 {
-    struct path path;
     if (!range_is_valid(space, va, HX_PAGE_SIZE) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
-        pa >= cpu_phys_limit() || (flags & ~MAP_FLAGS_ALL) ||
-        (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC)) {
+        pa >= cpu_phys_limit() || !flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
-    path_find(space, va, &path);
-    if (path.level != 0 || !(*path.entry[0] & ENTRY_PRESENT)) {
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (!table || !(*slot(table, va, 0) & ENTRY_PRESENT)) {
         return HX_ERR_NOT_FOUND;
     }
-    *path.entry[0] = pa | entry_from_flags(flags);
+    *slot(table, va, 0) = pa | entry_from_flags(flags);
     return HX_OK;
 }
 
@@ -469,15 +561,29 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
     }
-    return update_table(space, NULL, root_of(space), TOP, va, va + (size - 1), fn, ctx);
+    vaddr_t last = va + (size - 1);
+    u64 *parent, *table = NULL;
+    if (((va ^ last) >> LEVEL_SHIFT(1)) == 0) {
+        table = leaf_table(space, va, &parent);
+    }
+    if (!table) {
+        return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
+    }
+    update_leaves(parent, table, va, last, fn, ctx);
+    if ((*parent & COUNT_MASK) == 0) {
+        struct path path;
+        path_find(space, va, &path);
+        empty_tables_drop(space, &path);
+    }
+    return HX_OK;
 }
 
 /* Completes the kernel's part of the top level; inv 4. */
 static enum hx_status kernel_top_share(void)
 {
-    static const vaddr_t regions[] = {DEVICE_BASE,       STACKS_BASE,       HEAP_BASE,
-                                      KASAN_SHADOW_BASE, PERCPU_BASE,       KERNEL_IMAGE_BASE,
-                                      MODULE_BASE,       MODULE_BASE + MODULE_SIZE - HX_PAGE_SIZE};
+    static const vaddr_t regions[] = {
+        DEVICE_BASE, STACKS_BASE,       HEAP_BASE,   KASAN_SHADOW_BASE,
+        PERCPU_BASE, KERNEL_IMAGE_BASE, MODULE_BASE, MODULE_BASE + MODULE_SIZE - HX_PAGE_SIZE};
     for (u32 i = 0; i < HX_ARRAY_SIZE(regions); i++) {
         struct path path;
         path_find(&hal_kernel_space, regions[i], &path);
@@ -486,6 +592,12 @@ static enum hx_status kernel_top_share(void)
             if (status != HX_OK) {
                 return status;
             }
+        }
+    }
+    const u64 *top = hal_phys_to_virt(kernel_root);
+    for (u16 i = ENTRIES / 2; i < ENTRIES; i++) {
+        if (top[i] & ENTRY_PRESENT) {
+            kernel_top.index[kernel_top.count++] = i;
         }
     }
     kernel_top_shared = true;
@@ -504,8 +616,8 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     }
     u64 *to = hal_phys_to_virt(root);
     const u64 *from = hal_phys_to_virt(kernel_root);
-    for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
-        to[i] = from[i];
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        to[kernel_top.index[i]] = from[kernel_top.index[i]];
     }
     *space = (struct hal_space){.root = root};
     return HX_OK;
@@ -513,6 +625,10 @@ static enum hx_status mmu_space_init(struct hal_space *space)
 
 static void mmu_space_fini(struct hal_space *space)
 {
+    u64 *top = hal_phys_to_virt(space->root);
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        top[kernel_top.index[i]] = 0; /* tables go back zeroed */
+    }
     hal_event_table_free(space->root);
     space->root = 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes and their threads.
- * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls, shell.
- * Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a process ends.
- * Invariant: (1) a process holds a reference to itself while it has threads; so do its threads.
- *            (2) ending: `ending` is set once, with the exit status; from then on no thread is
+ * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls,
+ * shell. Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a
+ * process ends. Invariant: (1) a process holds a reference to itself while it has threads; so do
+ * its threads. (2) ending: `ending` is set once, with the exit status; from then on no thread is
  *            added, and every thread that is there has been killed. The thread that takes
  *            thread_count to 0 takes the process apart, on its own kernel stack, after it has left
  *            the address space for good.
@@ -33,7 +33,9 @@
 #include <userspace/elf.h>
 
 #define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
-#define STACK_TOP (USER_SPACE_END - HX_MIB(1)) /* of the first thread; below it a guard */
+/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program
+ * maps then shares page tables with it. */
+#define STACK_TOP (SPACE_CHOOSE_FIRST + HX_PAGE_SIZE + HX_STACK_SIZE)
 
 static struct {
     struct mutex lock;
@@ -152,15 +154,12 @@ out_put_thread:
 /* The last thread takes the process apart; inv 2, 3. */
 static void process_finish(struct process *process)
 {
-    u32 owner HX_UNUSED = space_owner(process->space);
     space_destroy(process->space);
     process->space = NULL;
     handle_table_fini(&process->handles);
-    HX_DEBUG_ASSERT(frame_count_owner(owner) == 0); /* inv 3; the count walks all of memory */
     mutex_acquire(&processes.lock);
     struct process *child, *next;
-    LIST_FOREACH_SAFE(&process->children, child, next, sibling)
-    {
+    LIST_FOREACH_SAFE (&process->children, child, next, sibling) {
         child->parent = NULL;
         list_remove(&child->sibling);
     }
@@ -218,8 +217,7 @@ static void process_end_locked(struct process *process, s64 status)
     }
     process->ending = true;
     process->exit_status = status;
-    LIST_FOREACH(&process->threads, thread, node)
-    {
+    LIST_FOREACH (&process->threads, thread, node) {
         task_kill(thread->task);
     }
 }
@@ -468,9 +466,8 @@ s64 sys_thread_create(u64 entry, u64 stack, u64 arg, u64 tls, u64 a4, u64 a5)
     struct thread_start start = {.entry = entry, .stack = stack, .arg0 = arg, .tls = tls};
     struct thread *thread;
     enum hx_status status = thread_spawn(process_current(), &start, &thread);
-    return status == HX_OK
-               ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
-               : status;
+    return status == HX_OK ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
+                           : status;
 }
 
 s64 sys_thread_join(u64 handle, u64 deadline_ns, u64 value_at, u64 a3, u64 a4, u64 a5)
@@ -621,19 +618,24 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
     struct space_request request = {
         .address = address,
         .size = size,
-        .flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
-                 (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
+        .flags =
+            (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) | (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
         .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
     };
     bool fixed = flags & HX_MAP_FIXED;
-    if (size > USER_SPACE_END || (fixed && (address == 0 || (size & HX_PAGE_MASK)))) {
+    if (size > USER_SPACE_END || (size & HX_PAGE_MASK) || (fixed && address == 0)) {
         return HX_ERR_INVALID;
     }
+    struct space *space = process_current()->space;
+    u64 pages = request.backing == SPACE_GUARD ? 0 : size >> HX_PAGE_SHIFT;
+    if (pages + space_committed_pages(space) > PROCESS_PAGES_MAX) {
+        return HX_ERR_LIMIT; /* threads that map at once may pass; the touch then says it */
+    }
     vaddr_t at;
-    enum hx_status status = space_map(process_current()->space, &request, &at);
+    enum hx_status status = space_map(space, &request, &at);
     if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
         request.address = 0; /* the wish cannot be granted */
-        status = space_map(process_current()->space, &request, &at);
+        status = space_map(space, &request, &at);
     }
     return status == HX_OK ? (s64)at : (s64)status;
 }
@@ -641,12 +643,16 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 s64 sys_memory_unmap(u64 address, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
 {
     (void)a2, (void)a3, (void)a4, (void)a5;
-    return space_unmap(process_current()->space, address, size);
+    return size & HX_PAGE_MASK ? HX_ERR_INVALID
+                               : space_unmap(process_current()->space, address, size);
 }
 
 s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 {
     (void)a3, (void)a4, (void)a5;
+    if (size & HX_PAGE_MASK) {
+        return HX_ERR_INVALID;
+    }
     return space_protect(process_current()->space, address, size,
                          (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
                              (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));

@@ -7,6 +7,7 @@
 #include <helix/string.h>
 #include <memory/frame_alloc.h>
 #include <memory/heap.h>
+#include <memory/kernel_space.h>
 #include <memory/stack.h>
 #include <memory/trim.h>
 
@@ -22,6 +23,7 @@ _Static_assert(HX_ARRAY_SIZE(region_kinds) == BOOT_REGION_KIND_COUNT, "a kind wi
 void memory_trim(void)
 {
     kernel_stack_trim();
+    kernel_space_trim();
     heap_trim();
 }
 
@@ -175,9 +177,9 @@ static int command_mem(int argc, char **argv)
     return shell_usage("mem");
 }
 
-SHELL_COMMAND(mem, "mem", "[-o [OWNER] | --map | --heap | --sites | --trim] [--json]",
-              "memory by owner",
-              "-o OWNER counts one owner, by name or number; --map is what the loader said of RAM; "
-              "--heap lists\nthe object caches, --sites who allocated (debug variants); --trim gives "
-              "back what caches keep.",
-              command_mem);
+SHELL_COMMAND(
+    mem, "mem", "[-o [OWNER] | --map | --heap | --sites | --trim] [--json]", "memory by owner",
+    "-o OWNER counts one owner, by name or number; --map is what the loader said of RAM; "
+    "--heap lists\nthe object caches, --sites who allocated (debug variants); --trim gives "
+    "back what caches keep.",
+    command_mem);

@@ -187,6 +187,8 @@ static void user_end(void)
     hal_mmu.flush(LAST_PAGE, HX_PAGE_SIZE);
     hal_mmu.flush(DATA_PAGE, HX_PAGE_SIZE);
     hal_mmu.space_fini(&self.space);
+    hal_page_zero(hal_phys_to_virt(self.code));
+    hal_page_zero(hal_phys_to_virt(self.data));
     hal_event_table_free(self.code);
     hal_event_table_free(self.data);
 }

@@ -7,7 +7,7 @@
 #include <hal/mmu.h>
 
 /* Kernel addresses that nothing uses, aligned to 1 GiB, 8 GiB of them. */
-#define FIXTURE_BASE (HEAP_BASE + HEAP_SIZE / 2)
+#define FIXTURE_BASE (HEAP_BASE + HX_GIB(256))
 
 /* From now on hal_event_table_alloc() gives this many frames and no more, until lifted. */
 void fixture_tables_limit(u32 frames);

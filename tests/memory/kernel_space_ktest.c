@@ -11,7 +11,7 @@
 #include <ktest.h>
 #include <memory/kernel_space.h>
 
-#define VA (HEAP_BASE + HEAP_SIZE / 2)
+#define VA (HEAP_BASE + HX_GIB(300)) /* nothing of the kernel lies there */
 
 extern const char __text_start[], __text_end[];
 

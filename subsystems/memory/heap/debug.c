@@ -207,6 +207,9 @@ static void census_add(struct census *c, vaddr_t site, u64 bytes)
 static void census_slab(struct census *c, u32 slab)
 {
     struct kmem_cache *cache = heap_caches[frame_table[slab].mark];
+    if (cache->magazine == 0) {
+        return; /* magazines are the heap's own */
+    }
     for (u32 i = 0; i < cache->per_slab; i++) {
         const struct trailer *t = trailer_of(cache, slab_object(cache, slab, i));
         if (t->state == TRAILER_USED && t->sequence >= c->since) {

@@ -6,11 +6,12 @@
  *            every change of a frame to or from FRAME_FREE. A CPU's cache is touched by that CPU
  *            alone with interrupts masked, which is why a call that the cache serves needs no lock.
  * Invariant: (1) a frame is free in exactly one place: FRAME_FREE in one allocator's index, or
- *            FRAME_CACHED in one CPU's cache.  (2) free is the number of FRAME_FREE frames of the
- *            table.  (3) while allocators are exchanged, `next` holds what is free below `moved`
- *            and `ops` what is above; blocks never cross it, as it moves by largest blocks.
- * What an allocator answers is checked against the table before it is believed: it may be a module
- * with a bug. A wrong answer ejects it; `bump` then serves from the table alone.
+ *            FRAME_CACHED in one CPU's cache; among the zeroed there it holds nothing but zeroes.
+ * (2) free is the number of FRAME_FREE frames of the table.  (3) while allocators are exchanged,
+ * `next` holds what is free below `moved` and `ops` what is above; blocks never cross it, as it
+ * moves by largest blocks. What an allocator answers is checked against the table before it is
+ * believed: it may be a module with a bug. A wrong answer ejects it; `bump` then serves from the
+ * table alone.
  */
 #include <core/spinlock.h>
 #include <hal/mmu.h>
@@ -23,15 +24,19 @@
 
 #define CHUNK       (1u << FRAME_ORDER_MAX)
 #define CACHE_MAX   31 /* frames at hand for a CPU; with its count two cache lines */
-#define CACHE_BATCH 16 /* moved at once */
+#define CACHE_ORDER 4  /* filled by blocks of up to this order */
+#define CACHE_BATCH (1u << CACHE_ORDER)
+#define ZEROED_MAX  15 /* emptied page tables, which the next page table is made of */
 
 /* Marking: c its own CPU with interrupts masked. */
 struct frame_cache {
-    u32 count;          /* c */
-    u32 pfn[CACHE_MAX]; /* c */
+    u32 count;              /* c */
+    u32 pfn[CACHE_MAX];     /* c */
+    u32 zeroed_count;       /* c */
+    u32 zeroed[ZEROED_MAX]; /* c: inv 1 */
 } HX_ALIGNED(64);
 
-_Static_assert(sizeof(struct frame_cache) == 128, "two lines");
+_Static_assert(sizeof(struct frame_cache) == 192, "two lines, and one for page tables");
 
 /* Marking: l frames.lock; I immutable after frame_allocator_start(); a atomic. */
 static struct {
@@ -80,14 +85,16 @@ bool frame_is_ram(paddr_t address)
     return false;
 }
 
-/* Owner, mark, kind and reference count in two stores. */
-static inline void set_owner(struct frame *f, u32 owner, u32 refs)
+/* Owner, mark, kind and reference count in one store. */
+static HX_ALWAYS_INLINE void set_owner(struct frame *f, u32 owner, u32 refs)
 {
-    f->owner = (u16)owner;
-    f->mark = 0;
-    f->kind = FRAME_PLAIN;
-    f->refs = refs;
+    typedef u64 __attribute__((may_alias)) word;
+    *(word *)f = (u64)refs << (8 * offsetof(struct frame, refs)) | owner;
 }
+
+_Static_assert(offsetof(struct frame, owner) == 0 && offsetof(struct frame, refs) == 4 &&
+                   __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "set_owner() writes both at once");
 
 /* Fault injection */
 
@@ -99,8 +106,8 @@ void frame_fail_after(u32 n)
 static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&frames.fail_after, __ATOMIC_RELAXED);
-    while (left != 0 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
-                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    while (left > 1 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
+                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;
 }
@@ -112,15 +119,14 @@ static bool answer_is_right(u32 pfn, enum frame_zone zone, u32 order)
 {
     u32 size = 1u << order;
     if (!hx_is_aligned(pfn, size) || frame_zone_of(pfn) != zone ||
-        !frame_is_ram(frame_address(pfn)) || !frame_is_ram(frame_address(pfn + size - 1))) {
+        !frame_is_ram(frame_address(pfn))) {
         return false;
     }
-    for (u32 i = 0; i < size; i++) {
-        if (frame_table[pfn + i].owner != FRAME_FREE) {
-            return false;
-        }
+    const struct frame *f = &frame_table[pfn], *end = f + size; /* a block's entries are mapped */
+    while (f < end && f->owner == FRAME_FREE) {
+        f++;
     }
-    return true;
+    return f == end;
 }
 
 /* The allocator is not believed any more. The table is the truth, and bump needs nothing else. */
@@ -193,25 +199,50 @@ static void give_locked(u32 first, u32 count)
 
 /* The CPU's cache, interrupts masked */
 
+/* One block, as large as there is, makes a batch: asking once is cheaper than sixteen times. */
 static HX_NOINLINE bool cache_fill(struct frame_cache *cache)
 {
+    u32 order = CACHE_ORDER;
     spin_lock(&frames.lock);
-    while (cache->count < CACHE_BATCH) {
-        u32 pfn = take_locked(0, 0, FRAME_CACHED);
-        if (pfn == FRAME_NO_PFN) {
-            break;
-        }
-        cache->pfn[cache->count++] = pfn;
+    u32 pfn = take_locked(order, 0, FRAME_CACHED);
+    while (pfn == FRAME_NO_PFN && order > 0) {
+        pfn = take_locked(--order, 0, FRAME_CACHED);
     }
     spin_unlock(&frames.lock);
-    return cache->count > 0;
+    if (pfn == FRAME_NO_PFN) {
+        return false;
+    }
+    for (u32 i = 1u << order; i-- > 0;) {
+        cache->pfn[cache->count++] = pfn + i; /* handed out in ascending order */
+    }
+    return true;
 }
 
 static HX_NOINLINE void cache_flush(struct frame_cache *cache, u32 down_to)
 {
     spin_lock(&frames.lock);
     while (cache->count > down_to) {
-        give_locked(cache->pfn[--cache->count], 1);
+        u32 first = cache->pfn[--cache->count], end = first + 1;
+        for (; cache->count > down_to; cache->count--) { /* what lies together goes together */
+            u32 pfn = cache->pfn[cache->count - 1];
+            if (pfn + 1 == first) {
+                first--;
+            } else if (pfn == end) {
+                end++;
+            } else {
+                break;
+            }
+        }
+        give_locked(first, end - first);
+    }
+    spin_unlock(&frames.lock);
+}
+
+static void zeroed_flush(struct frame_cache *cache)
+{
+    spin_lock(&frames.lock);
+    while (cache->zeroed_count > 0) {
+        give_locked(cache->zeroed[--cache->zeroed_count], 1);
     }
     spin_unlock(&frames.lock);
 }
@@ -219,7 +250,9 @@ static HX_NOINLINE void cache_flush(struct frame_cache *cache, u32 down_to)
 void frame_cache_drain(void)
 {
     u64 state = hal_irq_save();
-    cache_flush(&frames.caches[hal_cpu_number()], 0);
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    cache_flush(cache, 0);
+    zeroed_flush(cache);
     hal_irq_restore(state);
 }
 
@@ -234,14 +267,19 @@ static HX_NOINLINE enum hx_status alloc_slow(u32 order, u32 flags, u32 owner, u3
     if (order == 0 && !(flags & (FRAME_BELOW_16M | FRAME_BELOW_4G))) {
         if (cache->count > 0 || cache_fill(cache)) {
             pfn = cache->pfn[--cache->count];
+        } else if (cache->zeroed_count > 0) { /* the last there are */
+            pfn = cache->zeroed[--cache->zeroed_count];
+        }
+        if (pfn != FRAME_NO_PFN) {
             set_owner(&frame_table[pfn], owner, 1);
         }
     } else {
         spin_lock(&frames.lock);
         pfn = take_locked(order, flags, owner);
         spin_unlock(&frames.lock);
-        if (pfn == FRAME_NO_PFN && cache->count > 0) { /* what it lacks may be at hand here */
-            cache_flush(cache, 0);
+        if (pfn == FRAME_NO_PFN && cache->count + cache->zeroed_count > 0) {
+            cache_flush(cache, 0); /* what it lacks may be at hand here */
+            zeroed_flush(cache);
             spin_lock(&frames.lock);
             pfn = take_locked(order, flags, owner);
             spin_unlock(&frames.lock);
@@ -261,24 +299,43 @@ static HX_ALWAYS_INLINE enum hx_status finish(u32 pfn, u32 order, u32 flags, pad
     return HX_OK;
 }
 
+static HX_NOINLINE enum hx_status alloc_one_slow(u32 flags, u32 owner, paddr_t *out_frame)
+{
+    u32 pfn;
+    enum hx_status status = alloc_slow(0, flags, owner, &pfn);
+    return status == HX_OK ? finish(pfn, 0, flags, out_frame) : status;
+}
+
 enum hx_status frame_alloc(u32 flags, u32 owner, paddr_t *out_frame)
 {
     HX_DEBUG_ASSERT(owner > FRAME_CACHED && owner < FRAME_OWNER_END);
     u64 state = hal_irq_save();
     struct frame_cache *cache = &frames.caches[hal_cpu_number()];
-    u32 pfn;
-    if (hx_likely(cache->count > 0 && !(flags & ~FRAME_ZERO) && frames.fail_after == 0)) {
-        pfn = cache->pfn[--cache->count];
+    u32 count = cache->count;
+    if (hx_unlikely(count == 0 || (flags & ~FRAME_ZERO) || frames.fail_after != 0)) {
+        hal_irq_restore(state);
+        return alloc_one_slow(flags, owner, out_frame);
+    }
+    cache->count = --count;
+    u32 pfn = cache->pfn[count];
+    set_owner(&frame_table[pfn], owner, 1);
+    hal_irq_restore(state);
+    return finish(pfn, 0, flags, out_frame);
+}
+
+enum hx_status frame_alloc_zeroed(u32 owner, paddr_t *out_frame)
+{
+    u64 state = hal_irq_save();
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    if (hx_likely(cache->zeroed_count > 0 && frames.fail_after == 0)) {
+        u32 pfn = cache->zeroed[--cache->zeroed_count];
         set_owner(&frame_table[pfn], owner, 1);
         hal_irq_restore(state);
-    } else {
-        hal_irq_restore(state);
-        enum hx_status status = alloc_slow(0, flags, owner, &pfn);
-        if (status != HX_OK) {
-            return status;
-        }
+        *out_frame = frame_address(pfn);
+        return HX_OK;
     }
-    return finish(pfn, 0, flags, out_frame);
+    hal_irq_restore(state);
+    return frame_alloc(FRAME_ZERO, owner, out_frame);
 }
 
 enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_first)
@@ -291,18 +348,58 @@ enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_f
     return status == HX_OK ? finish(pfn, order, flags, out_first) : status;
 }
 
+static HX_NOINLINE void free_slow(paddr_t frame)
+{
+    u64 state = hal_irq_save();
+    cache_flush(&frames.caches[hal_cpu_number()], CACHE_MAX - CACHE_BATCH);
+    hal_irq_restore(state);
+    frame_free(frame); /* an interrupt may have filled it again: then once more */
+}
+
 void frame_free(paddr_t frame)
 {
-    u32 pfn = frame_number(frame);
-    struct frame *f = &frame_table[pfn];
+    struct frame *f = frame_at(frame);
     HX_ASSERT(f->owner > FRAME_CACHED); /* inv 1: it is not free already */
     u64 state = hal_irq_save();
     struct frame_cache *cache = &frames.caches[hal_cpu_number()];
-    if (hx_unlikely(cache->count == CACHE_MAX)) {
-        cache_flush(cache, CACHE_MAX - CACHE_BATCH);
+    u32 count = cache->count;
+    if (hx_unlikely(count == CACHE_MAX)) {
+        hal_irq_restore(state);
+        free_slow(frame);
+        return;
     }
     set_owner(f, FRAME_CACHED, 0);
-    cache->pfn[cache->count++] = pfn;
+    cache->pfn[count] = frame_number(frame);
+    cache->count = count + 1;
+    hal_irq_restore(state);
+}
+
+#ifdef HX_DEBUG
+static void check_zeroed(paddr_t frame)
+{
+    const u64 *words = hal_phys_to_virt(frame);
+    for (u32 i = 0; i < HX_PAGE_SIZE / sizeof(*words); i++) {
+        HX_ASSERT(words[i] == 0); /* inv 1 */
+    }
+}
+#else
+#define check_zeroed(frame) ((void)0)
+#endif
+
+void frame_free_zeroed(paddr_t frame)
+{
+    u32 pfn = frame_number(frame);
+    HX_ASSERT(frame_table[pfn].owner > FRAME_CACHED); /* inv 1: it is not free already */
+    check_zeroed(frame);
+    u64 state = hal_irq_save();
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    if (hx_unlikely(cache->zeroed_count == ZEROED_MAX)) {
+        hal_irq_restore(state);
+        frame_free(frame);
+        return;
+    }
+    set_owner(&frame_table[pfn], FRAME_CACHED, 0);
+    cache->zeroed[cache->zeroed_count++] = pfn;
     hal_irq_restore(state);
 }
 
@@ -322,13 +419,14 @@ void frame_free_run(paddr_t first, u32 count)
     }
 }
 
-void frame_put(paddr_t frame)
+bool frame_put(paddr_t frame)
 {
     u32 before = __atomic_fetch_sub(&frame_at(frame)->refs, 1, __ATOMIC_ACQ_REL);
     HX_ASSERT(before > 0);
     if (before == 1) {
         frame_free(frame);
     }
+    return before == 1;
 }
 
 /* Accounting */
@@ -338,8 +436,19 @@ u64 frame_free_count(void)
     u64 count = __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
     for (u32 cpu = 0; cpu < HAL_CPUS_MAX; cpu++) {
         count += __atomic_load_n(&frames.caches[cpu].count, __ATOMIC_RELAXED);
+        count += __atomic_load_n(&frames.caches[cpu].zeroed_count, __ATOMIC_RELAXED);
     }
     return count;
+}
+
+u64 frame_free_at_least(void)
+{
+    return __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
+}
+
+u64 frame_total_count(void)
+{
+    return frames.total;
 }
 
 static void for_each_frame(void (*visit)(void *ctx, u32 pfn), void *ctx)

@@ -2,13 +2,13 @@
 /* The kernel's own address space.
  * Owns:      every mapping in the kernel's half.    Callers: kernel_main; drivers by device maps;
  *            kernel stacks.     Context: early what kernel_main calls; thread the rest.
- * Locks:     space.lock (LOCK_RANK_SPACE), interrupts masked: the tables once memory_init() is done.
- * Order:     the loader's map reaches the image only (the rest differs by machine). So the image
- *            and one run of RAM are mapped with tables from the image's own pool; with that map
- *            active, tables come from the run, and the rest of RAM is mapped.
- * Invariant: (1) no frame has a writable and an executable mapping at once, through any alias:
- *            the image's code and constants are read-only in the direct map too; wx_check() walks
- *            the tables and says so.  (2) the null page and the guard pages are not mapped.
+ * Locks:     space.lock (LOCK_RANK_SPACE), interrupts masked: the tables once memory_init() is
+ * done. Order:     the loader's map reaches the image only (the rest differs by machine). So the
+ * image and one run of RAM are mapped with tables from the image's own pool; with that map active,
+ * tables come from the run, and the rest of RAM is mapped. Invariant: (1) no frame has a writable
+ * and an executable mapping at once, through any alias: the image's code and constants are
+ * read-only in the direct map too; wx_check() walks the tables and says so.  (2) the null page and
+ * the guard pages are not mapped.
  */
 #include <core/cpu.h>
 #include <core/init.h>
@@ -49,14 +49,14 @@ static struct {
 
 enum hx_status hal_event_table_alloc(paddr_t *out_frame)
 {
-    return frame_allocator() ? frame_alloc(FRAME_ZERO, FRAME_PAGE_TABLE, out_frame)
+    return frame_allocator() ? frame_alloc_zeroed(FRAME_PAGE_TABLE, out_frame)
                              : early_frame_alloc(out_frame);
 }
 
 void hal_event_table_free(paddr_t frame)
 {
     if (frame_allocator() && frame_at(frame)->owner == FRAME_PAGE_TABLE) {
-        frame_free(frame); /* early ones are not returned: inv 1 of early.c */
+        frame_free_zeroed(frame); /* early ones are not returned: inv 1 of early.c */
     }
 }
 
@@ -128,8 +128,8 @@ static enum hx_status map_image_alias(void)
     return status;
 }
 
-/* The run: the last part of the largest region of RAM, or all of a small one. Low memory is left for
- * devices that can reach nothing else. */
+/* The run: the last part of the largest region of RAM, or all of a small one. Low memory is left
+ * for devices that can reach nothing else. */
 static struct boot_region choose_run(void)
 {
     struct boot_region best = {0};
@@ -295,8 +295,7 @@ enum hx_status memory_seal(void)
     if (size == 0) {
         return HX_OK;
     }
-    status =
-        hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
+    status = hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
     if (status == HX_OK) {
         hal_mmu.flush((vaddr_t)__ro_after_init_start, size);
     }
@@ -407,10 +406,9 @@ void kernel_flush(vaddr_t va, u64 size)
     }
 }
 
-enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
+/* Moves the emptied tables from the space to the caller's list. */
+static void tables_take_locked(paddr_t *tables)
 {
-    u64 irqs = spin_lock_irq(&space.lock);
-    enum hx_status status = hal_mmu.unmap(&hal_kernel_space, va, size);
     for (paddr_t table = hal_kernel_space.freed, next; table; table = next) {
         u64 *link = hal_phys_to_virt(table);
         next = *link;
@@ -418,8 +416,26 @@ enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
         *tables = table;
     }
     hal_kernel_space.freed = 0;
+}
+
+enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables)
+{
+    u64 irqs = spin_lock_irq(&space.lock);
+    enum hx_status status = hal_mmu.unmap(&hal_kernel_space, va, size);
+    tables_take_locked(tables);
     spin_unlock_irq(&space.lock, irqs);
     return status;
+}
+
+void kernel_space_trim(void)
+{
+    paddr_t tables = 0;
+    u64 irqs = spin_lock_irq(&space.lock);
+    tables_take_locked(&tables);
+    spin_unlock_irq(&space.lock, irqs);
+    if (tables) {
+        kernel_unmap_end(DIRECT_MAP_BASE, KERNEL_IMAGE_BASE - DIRECT_MAP_BASE, &tables);
+    }
 }
 
 void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables)

@@ -4,7 +4,7 @@
  * Invariant: (1) list[0 .. count) ascends, no two overlap, none is empty.  (2) what is reserved is
  *            there: spare_count spares, and capacity for them.
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
- * search is a few comparisons in adjacent memory, and moving pointers up is what memmove is good at.
+ * search is a few comparisons in adjacent memory, and most changes are near its end.
  */
 #include "region.h"
 
@@ -141,7 +141,9 @@ void region_join(struct region_map *map, u32 i)
 
 static void insert(struct region_map *map, u32 i, struct region *r)
 {
-    memmove(&map->list[i + 1], &map->list[i], (map->count - i) * sizeof(map->list[0]));
+    for (u32 at = map->count; at > i; at--) {
+        map->list[at] = map->list[at - 1];
+    }
     map->list[i] = r;
     map->count++;
 }
@@ -161,12 +163,26 @@ void region_add(struct region_map *map, const struct region *model)
     region_join(map, i);
 }
 
-void region_cut(struct region_map *map, vaddr_t va)
+struct region_range region_range(const struct region_map *map, vaddr_t start, vaddr_t end)
 {
-    u32 i = region_find(map, va);
-    if (i == map->count || map->list[i]->start >= va) {
-        return;
+    struct region_range range = {.first = region_find(map, start), .whole = true};
+    vaddr_t at = start;
+    u32 i = range.first;
+    for (; i < map->count && map->list[i]->start < end; i++) {
+        const struct region *r = map->list[i];
+        range.whole &= r->start <= at && r->backing != SPACE_GUARD;
+        at = r->end;
     }
+    range.whole &= at >= end;
+    range.last = i;
+    if (i > range.first) {
+        range.cuts = (u32)(map->list[range.first]->start < start) + (u32)(at > end);
+    }
+    return range;
+}
+
+static void cut(struct region_map *map, u32 i, vaddr_t va)
+{
     struct region *low = map->list[i], *high = spare_pop(map);
     u64 skipped = va - low->start;
     *high = *low;
@@ -182,28 +198,26 @@ void region_cut(struct region_map *map, vaddr_t va)
     insert(map, i + 1, high);
 }
 
+void region_range_cut(struct region_map *map, struct region_range *range, vaddr_t start,
+                      vaddr_t end)
+{
+    if (map->list[range->first]->start < start) {
+        cut(map, range->first, start);
+        range->first++;
+        range->last++;
+    }
+    if (map->list[range->last - 1]->end > end) {
+        cut(map, range->last - 1, end);
+    }
+    range->cuts = 0;
+}
+
 void region_remove(struct region_map *map, u32 i)
 {
     struct region *r = map->list[i];
     map->count--;
-    memmove(&map->list[i], &map->list[i + 1], (map->count - i) * sizeof(map->list[0]));
-    spare_push(map, r);
-}
-
-u32 region_cuts(const struct region_map *map, vaddr_t start, vaddr_t end)
-{
-    const struct region *a = region_at(map, start), *b = region_at(map, end);
-    return (u32)(a && a->start < start) + (u32)(b && b->start < end);
-}
-
-bool region_covers(const struct region_map *map, vaddr_t start, vaddr_t end)
-{
-    for (u32 i = region_find(map, start); start < end; i++) {
-        if (i == map->count || map->list[i]->start > start ||
-            map->list[i]->backing == SPACE_GUARD) {
-            return false;
-        }
-        start = map->list[i]->end;
+    for (; i < map->count; i++) {
+        map->list[i] = map->list[i + 1];
     }
-    return true;
+    spare_push(map, r);
 }

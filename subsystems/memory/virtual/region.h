@@ -52,19 +52,23 @@ bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 
  * reference to its object passes to the map. Anonymous neighbours of the same flags are joined. */
 void region_add(struct region_map *map, const struct region *model);
 
-/* Cuts the region that has va inside in two; one is reserved. At a border: nothing. */
-void region_cut(struct region_map *map, vaddr_t va);
+/* What [start, end) touches. */
+struct region_range {
+    u32 first, last; /* list[first .. last) */
+    u32 cuts;        /* ends that lie inside a region: regions to reserve before cutting */
+    bool whole;      /* every page lies in a region that is not a guard */
+};
+struct region_range region_range(const struct region_map *map, vaddr_t start, vaddr_t end);
+
+/* Cuts regions in two where the range ends inside them; range->cuts are reserved. Afterwards
+ * list[first .. last) is what the range is made of. */
+void region_range_cut(struct region_map *map, struct region_range *range, vaddr_t start,
+                      vaddr_t end);
 
 /* Takes region number i out and keeps it as a spare; its object's reference is the caller's. */
 void region_remove(struct region_map *map, u32 i);
 
 /* Joins region number i with the next when they are anonymous and alike. */
 void region_join(struct region_map *map, u32 i);
-
-/* Regions that [start, end) cuts in two or three: what has to be reserved to cut at both. */
-u32 region_cuts(const struct region_map *map, vaddr_t start, vaddr_t end);
-
-/* True when every page of the range lies in a region that is not a guard. */
-bool region_covers(const struct region_map *map, vaddr_t start, vaddr_t end);
 
 #endif

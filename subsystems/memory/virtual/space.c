@@ -5,9 +5,9 @@
  * Context:   thread; space_activate(): interrupts masked.
  * Locks:     space->lock, a mutex: regions, tables and pages of one space. It is held across a TLB
  *            shootdown, so that nobody sees a half-made change; a spinlock could not be. Below it
- *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending address.
- * Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this space's own
- *            page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
+ *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending
+ * address. Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this
+ * space's own page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
  *            each leaf, never writable. FRAME_OBJECT: an object's, which the region keeps alive;
  *            writable if the region is, and not private.
  *            (2) resident counts leaves of the first two kinds.
@@ -15,6 +15,10 @@
  *            CPU enters `active` before it loads the tables, and leaves it after it has loaded
  *            others, which flushes or renames what it had cached.
  *            (4) no leaf is writable and executable, none lies below SPACE_LOWEST.
+ *            (5) no overcommit: `committed` is the pages of all regions that a touch gives a frame
+ * of the space's own. A map that would raise it above what is free and what stands behind such
+ * pages already (`backed`), less a reserve, is refused; so a touch does not fail later. The reserve
+ * is for what is not counted: page tables, the kernel's own.
  */
 #include <core/cpu.h>
 #include <core/sync.h>
@@ -32,24 +36,29 @@
 #include "region.h"
 
 #define GATHER_SHARED 32
+#define RESERVE_SHIFT 6   /* a 64th of the machine, and at least */
+#define RESERVE_MIN   256 /* frames */
 
 /* Marking: I immutable; l lock; a atomic. */
 struct space {
     struct mutex lock;
-    struct hal_space hal;   /* l; root I */
-    u64 active;             /* a: CPUs that have its tables loaded; inv 3 */
-    struct region_map map;  /* l */
-    struct region *last;    /* l: where the last fault was, or NULL */
-    u64 resident, limit;    /* l; inv 2 */
-    u32 owner;              /* I: FRAME_FIRST_SPACE + number */
-    bool dying;             /* no CPU has its tables loaded, and none will */
+    struct hal_space hal;  /* l; root I */
+    u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
+    struct region_map map; /* l */
+    struct region *last;   /* l: where the last fault was, or NULL */
+    u64 resident, limit;   /* l; inv 2 */
+    u64 committed;         /* l: its part of spaces.committed */
+    u32 owner;             /* I: FRAME_FIRST_SPACE + number */
+    bool dying;            /* no CPU has its tables loaded, and none will */
 };
 
-_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END, "every space has an owner number");
+_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END,
+               "every space has an owner number");
 
 static struct {
     u64 numbers[SPACES_MAX / 64];        /* a: in use */
     struct space *current[HAL_CPUS_MAX]; /* its CPU with interrupts masked */
+    u64 committed, backed;               /* a: pages, frames; inv 5 */
 } spaces;
 
 /* Numbers */
@@ -72,6 +81,44 @@ static u32 number_alloc(void)
 static void number_free(u32 number)
 {
     __atomic_fetch_and(&spaces.numbers[number / 64], ~(1ull << number % 64), __ATOMIC_RELEASE);
+}
+
+/* What is promised; inv 5 */
+
+static bool region_is_committed(const struct region *r)
+{
+    return r->backing == SPACE_ANONYMOUS || r->backing == SPACE_DATA ||
+           (r->backing == SPACE_OBJECT && (r->flags & SPACE_PRIVATE));
+}
+
+static u64 region_pages(const struct region *r)
+{
+    return region_is_committed(r) ? (r->end - r->start) >> HX_PAGE_SHIFT : 0;
+}
+
+static enum hx_status commit(struct space *space, u64 pages)
+{
+    u64 reserve = hx_max_u64(frame_total_count() >> RESERVE_SHIFT, RESERVE_MIN);
+    u64 wanted = __atomic_add_fetch(&spaces.committed, pages, __ATOMIC_RELAXED) + reserve;
+    u64 backed = __atomic_load_n(&spaces.backed, __ATOMIC_RELAXED);
+    if (hx_unlikely(wanted > backed + frame_free_at_least()) &&
+        wanted > backed + frame_free_count()) {
+        __atomic_fetch_sub(&spaces.committed, pages, __ATOMIC_RELAXED);
+        return HX_ERR_NO_MEMORY;
+    }
+    space->committed += pages;
+    return HX_OK;
+}
+
+static void uncommit(struct space *space, u64 pages)
+{
+    space->committed -= pages;
+    __atomic_fetch_sub(&spaces.committed, pages, __ATOMIC_RELAXED);
+}
+
+static void back(u64 frames)
+{
+    __atomic_fetch_add(&spaces.backed, frames, __ATOMIC_RELAXED);
 }
 
 /* What the CPUs have loaded */
@@ -137,9 +184,9 @@ static void leave_here(void *arg)
 /* Leaves that were taken out, and what waits for the flush. */
 struct gather {
     struct space *space;
-    vaddr_t low, high;            /* what has to be flushed */
-    u32 own;                      /* own frames, linked by next */
-    u32 shared_count;             /* copy-on-write frames, which others may have linked */
+    vaddr_t low, high; /* what has to be flushed */
+    u32 own;           /* own frames, linked by next */
+    u32 shared_count;  /* copy-on-write frames, which others may have linked */
     paddr_t shared[GATHER_SHARED];
 };
 
@@ -153,14 +200,17 @@ static void gather_end(struct gather *g)
     if (g->low < g->high) {
         flush(g->space, g->low, g->high);
     }
+    u64 freed = 0;
     while (g->own != FRAME_NO_PFN) {
         u32 pfn = g->own;
         g->own = frame_table[pfn].next;
         frame_free(frame_address(pfn));
+        freed++;
     }
     while (g->shared_count > 0) {
-        frame_put(g->shared[--g->shared_count]);
+        freed += frame_put(g->shared[--g->shared_count]);
     }
+    back((u64)0 - freed);
     g->low = USER_SPACE_END;
     g->high = 0;
 }
@@ -195,11 +245,17 @@ static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
     }
 }
 
+static void update_pages(struct space *space, vaddr_t start, vaddr_t end, hal_update_fn *fn,
+                         void *ctx)
+{
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, fn, ctx);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+}
+
 static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
     struct gather g = gather_begin(space);
-    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, remove_leaf, &g);
-    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    update_pages(space, start, end, remove_leaf, &g);
     gather_end(&g);
     tables_release(&space->hal.freed);
 }
@@ -239,15 +295,23 @@ void space_destroy(struct space *space)
         cpu_call(active, leave_here, space);
     }
     space->dying = true;
-    remove_pages(space, 0, USER_SPACE_END);
+    struct gather g = gather_begin(space);
+    for (u32 i = 0; i < space->map.count; i++) { /* region by region: the space is mostly holes */
+        const struct region *r = space->map.list[i];
+        update_pages(space, r->start, r->end, remove_leaf, &g);
+    }
+    gather_end(&g);
+    tables_release(&space->hal.freed);
     HX_ASSERT(space->resident == 0 && space->active == 0); /* inv 2, 3 */
     for (u32 i = 0; i < space->map.count; i++) {
         if (space->map.list[i]->object) {
             memory_object_put(space->map.list[i]->object);
         }
     }
+    uncommit(space, space->committed);
     region_map_fini(&space->map);
     hal_mmu.space_fini(&space->hal);
+    HX_DEBUG_ASSERT(frame_count_owner(space->owner) == 0); /* the count walks all of memory */
     number_free(space->owner - FRAME_FIRST_SPACE);
     kfree(space);
 }
@@ -255,6 +319,11 @@ void space_destroy(struct space *space)
 u64 space_resident_pages(const struct space *space)
 {
     return __atomic_load_n(&space->resident, __ATOMIC_RELAXED);
+}
+
+u64 space_committed_pages(const struct space *space)
+{
+    return __atomic_load_n(&space->committed, __ATOMIC_RELAXED);
 }
 
 u32 space_owner(const struct space *space)
@@ -266,7 +335,8 @@ u32 space_owner(const struct space *space)
 
 static bool flags_are_valid(u32 flags, u32 allowed)
 {
-    return !(flags & ~allowed) && (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
+    return !(flags & ~allowed) &&
+           (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
 }
 
 /* Rounds a range to pages and checks that user memory holds it. */
@@ -315,11 +385,14 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
     } else {
         status = region_reserve(&space->map, 1);
     }
+    struct region r = {.start = start,
+                       .end = start + size,
+                       .backing = (u8)request->backing,
+                       .flags = (u8)request->flags};
+    if (status == HX_OK && region_is_committed(&r)) {
+        status = commit(space, region_pages(&r));
+    }
     if (status == HX_OK) {
-        struct region r = {.start = start,
-                           .end = start + size,
-                           .backing = (u8)request->backing,
-                           .flags = (u8)request->flags};
         if (request->backing == SPACE_OBJECT) {
             r.object = request->object;
             r.offset = request->offset;
@@ -338,28 +411,28 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
 
 static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t end)
 {
-    u32 first = region_find(&space->map, start);
-    if (first == space->map.count || space->map.list[first]->start >= end) {
+    struct region_range range = region_range(&space->map, start, end);
+    if (range.first == range.last) {
         return HX_ERR_NOT_FOUND;
     }
-    u32 cuts = region_cuts(&space->map, start, end);
-    if (cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, cuts);
+    if (range.cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, range.cuts);
         if (status != HX_OK) {
             return status;
         }
-        region_cut(&space->map, start);
-        region_cut(&space->map, end);
-        first = region_find(&space->map, start);
+        region_range_cut(&space->map, &range, start, end);
     }
     remove_pages(space, start, end);
-    while (first < space->map.count && space->map.list[first]->start < end) {
-        struct memory_object *object = space->map.list[first]->object;
-        region_remove(&space->map, first);
+    u64 pages = 0;
+    for (u32 i = range.last; i-- > range.first;) {
+        struct memory_object *object = space->map.list[i]->object;
+        pages += region_pages(space->map.list[i]);
+        region_remove(&space->map, i);
         if (object) {
             memory_object_put(object);
         }
     }
+    uncommit(space, pages);
     space->last = NULL;
     return HX_OK;
 }
@@ -379,16 +452,17 @@ enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size)
 static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t frame)
 {
     u32 owner = frame_at(frame)->owner;
-    bool writable = (r->flags & SPACE_WRITE) &&
-                    (owner == space->owner ||
-                     (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
+    bool writable =
+        (r->flags & SPACE_WRITE) &&
+        (owner == space->owner || (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
     return MAP_USER | (writable ? MAP_WRITE : 0) | (r->flags & SPACE_EXEC ? MAP_EXEC : 0);
 }
 
 struct protect {
-    struct gather g; /* range only: no frame leaves */
+    struct space *space;
     struct region_map *map;
-    u32 at; /* region of the leaf before */
+    u32 at;            /* region of the leaf before */
+    vaddr_t low, high; /* what has to be flushed */
 };
 
 static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
@@ -397,40 +471,40 @@ static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
     while (p->map->list[p->at]->end <= m->va) {
         p->at++;
     }
-    u32 flags = leaf_flags(p->g.space, p->map->list[p->at], m->pa);
+    u32 flags = leaf_flags(p->space, p->map->list[p->at], m->pa);
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    p->g.low = m->va < p->g.low ? m->va : p->g.low;
-    p->g.high = m->va + m->size;
+    p->low = m->va < p->low ? m->va : p->low;
+    p->high = m->va + m->size;
     return flags;
 }
 
 static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t end, u32 flags)
 {
-    if (!region_covers(&space->map, start, end)) {
+    struct region_range range = region_range(&space->map, start, end);
+    if (!range.whole) {
         return HX_ERR_NOT_FOUND;
     }
-    u32 cuts = region_cuts(&space->map, start, end);
-    if (cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, cuts);
+    if (range.cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, range.cuts);
         if (status != HX_OK) {
             return status;
         }
-        region_cut(&space->map, start);
-        region_cut(&space->map, end);
+        region_range_cut(&space->map, &range, start, end);
     }
-    u32 first = region_find(&space->map, start), i = first;
-    for (; i < space->map.count && space->map.list[i]->start < end; i++) {
+    for (u32 i = range.first; i < range.last; i++) {
         struct region *r = space->map.list[i];
         r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
     }
-    struct protect p = {.g = gather_begin(space), .map = &space->map, .at = first};
-    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, protect_leaf, &p);
-    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
-    gather_end(&p.g);
+    struct protect p = {
+        .space = space, .map = &space->map, .at = range.first, .low = USER_SPACE_END};
+    update_pages(space, start, end, protect_leaf, &p);
+    if (p.low < p.high) {
+        flush(space, p.low, p.high);
+    }
     space->last = NULL;
-    while (i-- > (first > 0 ? first - 1 : 0)) {
+    for (u32 i = range.last; i-- > (range.first > 0 ? range.first - 1 : 0);) {
         region_join(&space->map, i);
     }
     return HX_OK;
@@ -454,10 +528,8 @@ enum hx_status space_query(struct space *space, vaddr_t address, struct space_in
     bool found = i < space->map.count;
     if (found) {
         const struct region *r = space->map.list[i];
-        *out = (struct space_info){.start = r->start,
-                                   .size = r->end - r->start,
-                                   .flags = r->flags,
-                                   .backing = r->backing};
+        *out = (struct space_info){
+            .start = r->start, .size = r->end - r->start, .flags = r->flags, .backing = r->backing};
     }
     mutex_release(&space->lock);
     return found ? HX_OK : HX_ERR_NOT_FOUND;
@@ -477,8 +549,12 @@ static enum hx_status own_frame(struct space *space, u32 flags, paddr_t *out_fra
         return HX_ERR_LIMIT;
     }
     enum hx_status status = frame_alloc(flags, space->owner, out_frame);
-    *out_reason = reason_memory;
-    return status;
+    if (hx_unlikely(status != HX_OK)) {
+        *out_reason = reason_memory;
+        return status;
+    }
+    back(1);
+    return HX_OK;
 }
 
 /* Copies what the region's data has for this page, and zeroes the rest. */
@@ -537,6 +613,7 @@ static enum hx_status page_add(struct space *space, const struct region *r, vadd
     }
     if (own) {
         frame_free(frame);
+        back((u64)-1);
     }
     drop_tables(space, page, page + HX_PAGE_SIZE);
     *out_reason = reason_memory;
@@ -700,6 +777,10 @@ static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t
         r.offset += skipped;
         r.data = r.data && skipped < r.data_size ? r.data + skipped : NULL;
         r.data_size = r.data ? r.data_size - skipped : 0;
+        status = commit(to, region_pages(&r));
+        if (status != HX_OK) {
+            return status;
+        }
         if (r.object) {
             memory_object_get(r.object);
         }

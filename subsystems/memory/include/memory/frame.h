@@ -60,7 +60,8 @@ struct frame {
             u16 first; /* first free object, or SLAB_END */
         } slab;        /* cache lock */
     };
-    u32 next, prev; /* free, f: the index's own. slab: its cache's list; slab tail: next is its head */
+    u32 next,
+        prev; /* free, f: the index's own. slab: its cache's list; slab tail: next is its head */
 };
 
 _Static_assert(sizeof(struct frame) == 16, "one part in 256 of all RAM");
@@ -91,37 +92,48 @@ enum hx_status frame_alloc(u32 flags, u32 owner, paddr_t *out_frame) HX_MUST_CHE
 /* Gives a frame back, whoever owns it. Nobody else may use it any more. */
 void frame_free(paddr_t frame);
 
+/* The same for frames that are to be all zeroes and mostly are when they come back, as page tables
+ * are: such frames are kept apart and not cleared again. */
+enum hx_status frame_alloc_zeroed(u32 owner, paddr_t *out_frame) HX_MUST_CHECK;
+void frame_free_zeroed(paddr_t frame);
+
 /* 2^order frames in a row, aligned to their size, order <= FRAME_ORDER_MAX; every one of them gets
  * the owner. Return: HX_OK, HX_ERR_INVALID, HX_ERR_NO_MEMORY. */
-enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner,
-                                 paddr_t *out_first) HX_MUST_CHECK;
+enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_first) HX_MUST_CHECK;
 
 /* Gives back `count` frames in a row, wherever they came from. */
 void frame_free_run(paddr_t first, u32 count);
 
-/* References, for frames that several mappings share. put frees with the last. Thread. */
+/* References, for frames that several mappings share. put frees with the last, and says whether
+ * that was it. Thread. */
 static inline void frame_get(paddr_t frame)
 {
     __atomic_fetch_add(&frame_at(frame)->refs, 1, __ATOMIC_RELAXED);
 }
 
-void frame_put(paddr_t frame);
+bool frame_put(paddr_t frame);
 
 /* True when the frame table has an entry for this address and it is RAM. Any. */
 bool frame_is_ram(paddr_t address);
 
 /* Accounting. The table is counted when somebody asks: nothing is paid for it otherwise. */
 struct frame_usage {
-    u64 total;                      /* frames of RAM */
-    u64 free;                       /* in the index and in the CPUs' caches */
-    u64 owners[FRAME_OWNER_COUNT];  /* by owner */
-    u64 modules, spaces;            /* all modules, all user spaces */
+    u64 total;                     /* frames of RAM */
+    u64 free;                      /* in the index and in the CPUs' caches */
+    u64 owners[FRAME_OWNER_COUNT]; /* by owner */
+    u64 modules, spaces;           /* all modules, all user spaces */
 };
 void frame_usage_read(struct frame_usage *out);
 u64 frame_count_owner(u32 owner);
 
 /* Frames that could be handed out, exact when nobody allocates meanwhile. Any. */
 u64 frame_free_count(void);
+
+/* A lower bound of that, in one load: without the CPUs' caches. Any. */
+u64 frame_free_at_least(void);
+
+/* Frames of RAM. Any, once memory_init_frames() has run. */
+u64 frame_total_count(void);
 
 /* Name of an owner below FRAME_OWNER_COUNT. */
 const char *frame_owner_name(u32 owner);
@@ -137,7 +149,8 @@ u64 frame_reclaim_owner(u32 owner);
  * memory_reclaim_boot() of <core/memory.h> leaves modules and the device tree alone. Thread. */
 u64 memory_release_boot(paddr_t base, u64 size);
 
-/* Fault injection: the n-th allocation from now (1: the next) fails with NO_MEMORY; 0: none. */
+/* Fault injection: the n-th allocation from now (1: the next) and all after it fail with NO_MEMORY,
+ * until called with 0. Any. */
 void frame_fail_after(u32 n);
 
 #endif

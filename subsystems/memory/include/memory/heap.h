@@ -26,7 +26,8 @@ bool heap_usage_read(u32 index, struct heap_cache_usage *out);
 /* Bytes in allocations too large for a cache. */
 u64 heap_large_bytes(void);
 
-/* Fault injection: the n-th allocation from now (1: the next) fails; 0: none. Any. */
+/* Fault injection: the n-th allocation from now (1: the next) and all after it fail, until called
+ * with 0. Any. */
 void heap_fail_after(u32 n);
 
 /* Gives back what the magazines and empty slabs hold, on all CPUs. Thread. */
