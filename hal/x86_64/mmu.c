@@ -549,7 +549,15 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!table) {
         return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
     }
-    update_leaves(parent, table, va, last, fn, ctx);
+    if (size == HX_PAGE_SIZE) {
+        u64 *entry = slot(table, va, 0);
+        if (*entry == 0) {
+            return HX_OK;
+        }
+        *parent -= update_leaf(entry, 0, va, fn, ctx);
+    } else {
+        update_leaves(parent, table, va, last, fn, ctx);
+    }
     if ((*parent & COUNT_MASK) == 0) {
         struct path path;
         path_find(space, va, &path);

@@ -82,8 +82,12 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     return HX_OK;
 }
 
-u32 region_find(const struct region_map *map, vaddr_t va)
+u32 region_find(struct region_map *map, vaddr_t va)
 {
+    u32 hint = map->hint;
+    if (hint < map->count && va >= map->list[hint]->start && va < map->list[hint]->end) {
+        return hint; /* a program maps, touches and unmaps the same places */
+    }
     u32 low = 0, high = map->count; /* the answer is in [low, high] */
     while (low < high) {
         u32 middle = low + (high - low) / 2;
@@ -93,22 +97,23 @@ u32 region_find(const struct region_map *map, vaddr_t va)
             low = middle + 1;
         }
     }
+    map->hint = low;
     return low;
 }
 
-struct region *region_at(const struct region_map *map, vaddr_t va)
+struct region *region_at(struct region_map *map, vaddr_t va)
 {
     u32 i = region_find(map, va);
     return i < map->count && map->list[i]->start <= va ? map->list[i] : NULL;
 }
 
-bool region_is_free(const struct region_map *map, vaddr_t start, vaddr_t end)
+bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     u32 i = region_find(map, start);
     return i == map->count || map->list[i]->start >= end;
 }
 
-bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
                 vaddr_t *out_start)
 {
     for (u32 i = region_find(map, first); i < map->count && first < limit; i++) {
@@ -163,7 +168,7 @@ void region_add(struct region_map *map, const struct region *model)
     region_join(map, i);
 }
 
-struct region_range region_range(const struct region_map *map, vaddr_t start, vaddr_t end)
+struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     struct region_range range = {.first = region_find(map, start), .whole = true};
     vaddr_t at = start;
