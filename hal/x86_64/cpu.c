@@ -241,13 +241,18 @@ static void cpu_sync_icache(vaddr_t base, size_t size)
     hx_compiler_barrier();
 }
 
+static HX_NOINLINE u64 phys_limit_read(void)
+{
+    u32 bits = cpuid_read(0x80000008, 0).a & 0xff;
+    return 1ull << (bits >= 36 && bits <= 52 ? bits : 36);
+}
+
 /* Kept: CPUID costs a thousand cycles, and a hypervisor's attention. */
 u64 cpu_phys_limit(void)
 {
     static u64 limit;
     if (hx_unlikely(limit == 0)) {
-        u32 bits = cpuid_read(0x80000008, 0).a & 0xff;
-        limit = 1ull << (bits >= 36 && bits <= 52 ? bits : 36);
+        limit = phys_limit_read();
     }
     return limit;
 }

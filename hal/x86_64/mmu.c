@@ -71,12 +71,31 @@ static bool is_leaf(u64 entry, u32 level)
     return level == 0 || (entry & ENTRY_LARGE);
 }
 
+/* A leaf's bits by MAP_* flags, worked out by the compiler: this is on the path of page faults. 0:
+ * flags that no mapping may have. */
+#define TYPES (MAP_DEVICE | MAP_COMBINE)
+#define LEAF(f)                                                                                    \
+    (((f)&TYPES) == TYPES || (((f)&MAP_EXEC) && ((f) & (MAP_WRITE | TYPES)))                       \
+         ? 0                                                                                       \
+         : ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | ((f)&MAP_WRITE ? ENTRY_WRITE : 0) |      \
+               ((f)&MAP_EXEC ? 0 : ENTRY_NX) | ((f)&MAP_USER ? ENTRY_USER : 0) |                   \
+               ((f)&MAP_GLOBAL ? ENTRY_GLOBAL : 0) |                                               \
+               ((f)&MAP_DEVICE ? ENTRY_PCD | ENTRY_PWT : 0) | ((f)&MAP_COMBINE ? ENTRY_PWT : 0))
+#define LEAF4(f)  LEAF(f), LEAF((f) + 1), LEAF((f) + 2), LEAF((f) + 3)
+#define LEAF16(f) LEAF4(f), LEAF4((f) + 4), LEAF4((f) + 8), LEAF4((f) + 12)
+
+static const u64 leaf_bits[] = {LEAF16(0), LEAF16(16), LEAF16(32), LEAF16(48)};
+_Static_assert(HX_ARRAY_SIZE(leaf_bits) == MAP_FLAGS_ALL + 1, "all sets of flags");
+
+/* flags are valid. */
 static u64 entry_from_flags(u32 flags)
 {
-    return ENTRY_PRESENT | ENTRY_ACCESSED | ENTRY_DIRTY | (flags & MAP_WRITE ? ENTRY_WRITE : 0) |
-           (flags & MAP_EXEC ? 0 : ENTRY_NX) | (flags & MAP_USER ? ENTRY_USER : 0) |
-           (flags & MAP_GLOBAL ? ENTRY_GLOBAL : 0) |
-           (flags & MAP_DEVICE ? ENTRY_PCD | ENTRY_PWT : 0) | (flags & MAP_COMBINE ? ENTRY_PWT : 0);
+    return leaf_bits[flags];
+}
+
+static bool flags_are_valid(const struct hal_space *space, u32 flags)
+{
+    return flags <= MAP_FLAGS_ALL && leaf_bits[flags] != 0 && (space->root || !(flags & MAP_USER));
 }
 
 static u32 flags_from_entry(u64 entry)
@@ -278,16 +297,6 @@ static void empty_tables_drop(struct hal_space *space, struct path *path)
     }
 }
 
-static bool flags_are_valid(const struct hal_space *space, u32 flags)
-{
-    const u32 type = MAP_DEVICE | MAP_COMBINE;
-    if ((flags & ~MAP_FLAGS_ALL) || (flags & type) == type ||
-        ((flags & MAP_EXEC) && (flags & (MAP_WRITE | type)))) {
-        return false;
-    }
-    return space->root || !(flags & MAP_USER);
-}
-
 static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
 {
     for (u32 level = cpu_has_1g_pages() ? 2 : 1; level > 0; level--) {
@@ -298,7 +307,8 @@ static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
     return 0;
 }
 
-static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
+static HX_NOINLINE enum hx_status map_range(struct hal_space *space, vaddr_t va, paddr_t pa,
+                                            u64 size, u32 flags)
 {
     u64 pa_end;
     if (!range_is_valid(space, va, size) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
@@ -307,16 +317,6 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         return HX_ERR_INVALID;
     }
     u64 leaf = entry_from_flags(flags);
-    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
-    if (table) {
-        u64 *entry = slot(table, va, 0);
-        if (*entry & ENTRY_PRESENT) {
-            return HX_ERR_EXISTS;
-        }
-        *entry = pa | leaf;
-        *parent += COUNT_ONE;
-        return HX_OK;
-    }
     for (u64 done = 0; done < size;) { /* inv 3 */
         struct path path;
         path_find(space, va + done, &path);
@@ -340,6 +340,26 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         count_add(&path, level);
         done += LEVEL_SIZE(level);
     }
+    return HX_OK;
+}
+
+static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u64 size, u32 flags)
+{
+    if (size != HX_PAGE_SIZE || !range_is_valid(space, va, HX_PAGE_SIZE) ||
+        !hx_is_aligned(pa, HX_PAGE_SIZE) || pa >= cpu_phys_limit() ||
+        !flags_are_valid(space, flags)) {
+        return map_range(space, va, pa, size, flags);
+    }
+    u64 *parent, *table = leaf_table(space, va, &parent);
+    if (!table) {
+        return map_range(space, va, pa, size, flags);
+    }
+    u64 *entry = slot(table, va, 0);
+    if (*entry & ENTRY_PRESENT) {
+        return HX_ERR_EXISTS;
+    }
+    *entry = pa | entry_from_flags(flags);
+    *parent += COUNT_ONE;
     return HX_OK;
 }
 

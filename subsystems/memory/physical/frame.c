@@ -84,14 +84,16 @@ bool frame_is_ram(paddr_t address)
     return false;
 }
 
-/* Owner, mark, kind and reference count in two stores. */
-static inline void set_owner(struct frame *f, u32 owner, u32 refs)
+/* Owner, mark, kind and reference count in one store. */
+static HX_ALWAYS_INLINE void set_owner(struct frame *f, u32 owner, u32 refs)
 {
-    f->owner = (u16)owner;
-    f->mark = 0;
-    f->kind = FRAME_PLAIN;
-    f->refs = refs;
+    typedef u64 __attribute__((may_alias)) word;
+    *(word *)f = (u64)refs << (8 * offsetof(struct frame, refs)) | owner;
 }
+
+_Static_assert(offsetof(struct frame, owner) == 0 && offsetof(struct frame, refs) == 4 &&
+                   __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "set_owner() writes both at once");
 
 /* Fault injection */
 
@@ -296,23 +298,27 @@ static HX_ALWAYS_INLINE enum hx_status finish(u32 pfn, u32 order, u32 flags, pad
     return HX_OK;
 }
 
+static HX_NOINLINE enum hx_status alloc_one_slow(u32 flags, u32 owner, paddr_t *out_frame)
+{
+    u32 pfn;
+    enum hx_status status = alloc_slow(0, flags, owner, &pfn);
+    return status == HX_OK ? finish(pfn, 0, flags, out_frame) : status;
+}
+
 enum hx_status frame_alloc(u32 flags, u32 owner, paddr_t *out_frame)
 {
     HX_DEBUG_ASSERT(owner > FRAME_CACHED && owner < FRAME_OWNER_END);
     u64 state = hal_irq_save();
     struct frame_cache *cache = &frames.caches[hal_cpu_number()];
-    u32 pfn;
-    if (hx_likely(cache->count > 0 && !(flags & ~FRAME_ZERO) && frames.fail_after == 0)) {
-        pfn = cache->pfn[--cache->count];
-        set_owner(&frame_table[pfn], owner, 1);
+    u32 count = cache->count;
+    if (hx_unlikely(count == 0 || (flags & ~FRAME_ZERO) || frames.fail_after != 0)) {
         hal_irq_restore(state);
-    } else {
-        hal_irq_restore(state);
-        enum hx_status status = alloc_slow(0, flags, owner, &pfn);
-        if (status != HX_OK) {
-            return status;
-        }
+        return alloc_one_slow(flags, owner, out_frame);
     }
+    cache->count = --count;
+    u32 pfn = cache->pfn[count];
+    set_owner(&frame_table[pfn], owner, 1);
+    hal_irq_restore(state);
     return finish(pfn, 0, flags, out_frame);
 }
 
@@ -341,18 +347,29 @@ enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_f
     return status == HX_OK ? finish(pfn, order, flags, out_first) : status;
 }
 
+static HX_NOINLINE void free_slow(paddr_t frame)
+{
+    u64 state = hal_irq_save();
+    cache_flush(&frames.caches[hal_cpu_number()], CACHE_MAX - CACHE_BATCH);
+    hal_irq_restore(state);
+    frame_free(frame); /* an interrupt may have filled it again: then once more */
+}
+
 void frame_free(paddr_t frame)
 {
-    u32 pfn = frame_number(frame);
-    struct frame *f = &frame_table[pfn];
+    struct frame *f = frame_at(frame);
     HX_ASSERT(f->owner > FRAME_CACHED); /* inv 1: it is not free already */
     u64 state = hal_irq_save();
     struct frame_cache *cache = &frames.caches[hal_cpu_number()];
-    if (hx_unlikely(cache->count == CACHE_MAX)) {
-        cache_flush(cache, CACHE_MAX - CACHE_BATCH);
+    u32 count = cache->count;
+    if (hx_unlikely(count == CACHE_MAX)) {
+        hal_irq_restore(state);
+        free_slow(frame);
+        return;
     }
     set_owner(f, FRAME_CACHED, 0);
-    cache->pfn[cache->count++] = pfn;
+    cache->pfn[count] = frame_number(frame);
+    cache->count = count + 1;
     hal_irq_restore(state);
 }
 
