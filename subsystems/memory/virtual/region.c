@@ -85,7 +85,8 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
 u32 region_find(struct region_map *map, vaddr_t va)
 {
     u32 hint = map->hint;
-    if (hint < map->count && va >= map->list[hint]->start && va < map->list[hint]->end) {
+    if (hint < map->count && map->list[hint]->end > va &&
+        (hint == 0 || map->list[hint - 1]->end <= va)) {
         return hint; /* a program maps, touches and unmaps the same places */
     }
     u32 low = 0, high = map->count; /* the answer is in [low, high] */
@@ -116,7 +117,8 @@ bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
 bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
                 vaddr_t *out_start)
 {
-    for (u32 i = region_find(map, first); i < map->count && first < limit; i++) {
+    u32 i = region_find(map, first);
+    for (; i < map->count && first < limit; i++) {
         const struct region *r = map->list[i];
         if (r->start > first && r->start - first >= size) {
             break;
@@ -126,6 +128,7 @@ bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
     if (first >= limit || limit - first < size) {
         return false;
     }
+    map->hint = i; /* of the region behind the gap: region_add() begins there */
     *out_start = first;
     return true;
 }
@@ -159,6 +162,7 @@ void region_add(struct region_map *map, const struct region *model)
     HX_DEBUG_ASSERT(i == map->count || map->list[i]->start >= model->end); /* inv 1 */
     if (i > 0 && alike(map->list[i - 1], model)) {
         map->list[i - 1]->end = model->end;
+        map->hint = i - 1;
         region_join(map, i - 1);
         return;
     }
@@ -173,6 +177,13 @@ struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t 
     struct region_range range = {.first = region_find(map, start), .whole = true};
     vaddr_t at = start;
     u32 i = range.first;
+    if (i < map->count && map->list[i]->start <= start && map->list[i]->end >= end) {
+        const struct region *r = map->list[i]; /* one region has it all */
+        range.last = i + 1;
+        range.cuts = (u32)(r->start < start) + (u32)(r->end > end);
+        range.whole = r->backing != SPACE_GUARD;
+        return range;
+    }
     for (; i < map->count && map->list[i]->start < end; i++) {
         const struct region *r = map->list[i];
         range.whole &= r->start <= at && r->backing != SPACE_GUARD;
