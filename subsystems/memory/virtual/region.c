@@ -172,18 +172,11 @@ void region_add(struct region_map *map, const struct region *model)
     region_join(map, i);
 }
 
-struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t end)
+struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     struct region_range range = {.first = region_find(map, start), .whole = true};
     vaddr_t at = start;
     u32 i = range.first;
-    if (i < map->count && map->list[i]->start <= start && map->list[i]->end >= end) {
-        const struct region *r = map->list[i]; /* one region has it all */
-        range.last = i + 1;
-        range.cuts = (u32)(r->start < start) + (u32)(r->end > end);
-        range.whole = r->backing != SPACE_GUARD;
-        return range;
-    }
     for (; i < map->count && map->list[i]->start < end; i++) {
         const struct region *r = map->list[i];
         range.whole &= r->start <= at && r->backing != SPACE_GUARD;

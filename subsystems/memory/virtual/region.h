@@ -59,7 +59,21 @@ struct region_range {
     u32 cuts;        /* ends that lie inside a region: regions to reserve before cutting */
     bool whole;      /* every page lies in a region that is not a guard */
 };
-struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t end);
+struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end);
+
+/* Inline for what is asked most: a range in the region that was found last. */
+static inline struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t end)
+{
+    u32 i = map->hint;
+    if (i < map->count && map->list[i]->start <= start && map->list[i]->end >= end) {
+        const struct region *r = map->list[i];
+        return (struct region_range){.first = i,
+                                     .last = i + 1,
+                                     .cuts = (u32)(r->start < start) + (u32)(r->end > end),
+                                     .whole = r->backing != SPACE_GUARD};
+    }
+    return region_range_find(map, start, end);
+}
 
 /* Cuts regions in two where the range ends inside them; range->cuts are reserved. Afterwards
  * list[first .. last) is what the range is made of. */

@@ -479,8 +479,10 @@ static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    p->low = m->va < p->low ? m->va : p->low;
-    p->high = m->va + m->size;
+    if (m->flags & ~flags) { /* what only grew needs no flush: a stale entry faults, and is mended */
+        p->low = m->va < p->low ? m->va : p->low;
+        p->high = m->va + m->size;
+    }
     return flags;
 }
 
