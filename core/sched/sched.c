@@ -392,8 +392,7 @@ static HX_ALWAYS_INLINE void make_ready_locked(struct run_queue *rq, struct task
     if (rq->queue.nr == 2) { /* the running one has company: its slice counts from here on */
         slice_wanted(rq);
     }
-    if (rq->ops->preempts &&
-        rq->ops->preempts(&rq->queue, rq->running->sched, task->sched)) {
+    if (rq->ops->preempts && rq->ops->preempts(&rq->queue, rq->running->sched, task->sched)) {
         kick(rq->queue.cpu);
     }
 }

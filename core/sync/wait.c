@@ -25,7 +25,8 @@ static void wait_expired(struct timer *timer)
     task_wake(entry->task);
 }
 
-static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns, bool cancellable)
+static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns,
+                                               bool cancellable)
 {
     struct task *task = task_current();
     struct wait_entry entry;

@@ -37,20 +37,18 @@
     }
 #define H(arg_name, object_type, needed)                                                           \
     {                                                                                              \
-        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type),                    \
-        .rights = (needed)                                                                         \
+        .name = #arg_name, .kind = SYSCALL_ARG_HANDLE, .detail = (object_type), .rights = (needed) \
     }
 /* A length is the next argument, or a number of bytes. */
-#define NEXT_ARG 0xfe
-#define NO_ARG 0xff
-#define LENGTH_length .length_arg = NEXT_ARG
+#define NEXT_ARG           0xfe
+#define NO_ARG             0xff
+#define LENGTH_length      .length_arg = NEXT_ARG
 #define LENGTH_name_length .length_arg = NEXT_ARG
 #define LENGTH_args_length .length_arg = NEXT_ARG
-#define LENGTH_8 .length_arg = NO_ARG, .detail = 8
+#define LENGTH_8           .length_arg = NO_ARG, .detail = 8
 
 static const struct syscall_entry table[] = {
-#define ENTRY(number, call_name, ...)                                                              \
-    [number] = {.name = #call_name, .args = {__VA_ARGS__}},
+#define ENTRY(number, call_name, ...) [number] = {.name = #call_name, .args = {__VA_ARGS__}},
     HX_SYSCALLS(ENTRY)
 #undef ENTRY
 };
@@ -105,10 +103,9 @@ void hal_event_syscall(struct hal_trap_frame *frame)
         hal_syscall_result(frame, HX_ERR_BAD_SYSCALL);
         return;
     }
-    hal_syscall_result(frame,
-                       calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
-                                     hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),
-                                     hal_syscall_arg(frame, 4), hal_syscall_arg(frame, 5)));
+    hal_syscall_result(frame, calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
+                                            hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),
+                                            hal_syscall_arg(frame, 4), hal_syscall_arg(frame, 5)));
 }
 
 s64 sys_null(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)

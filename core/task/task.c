@@ -33,17 +33,16 @@ static struct {
     struct list_node dead; /* l: through task.all */
     struct event wanted;
     u32 count; /* l */
-} reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS),
-            .dead = LIST_INIT(reaper.dead)};
+} reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS), .dead = LIST_INIT(reaper.dead)};
 
-#define REAP_BATCH 8 /* dead tasks that wait at most for the reaper, unless a creator comes first */
+#define REAP_BATCH 8 /* dead tasks that wait at most for the reaper, unless a creator comes first  \
+                      */
 
 const char *task_state_name(enum task_state state)
 {
     static const char *const names[] = {
-        [TASK_READY] = "ready",           [TASK_RUNNING] = "running",
-        [TASK_BLOCKED] = "blocked",       [TASK_SLEEPING] = "sleeping",
-        [TASK_TERMINATED] = "terminated", [TASK_ZOMBIE] = "zombie",
+        [TASK_READY] = "ready",       [TASK_RUNNING] = "running",       [TASK_BLOCKED] = "blocked",
+        [TASK_SLEEPING] = "sleeping", [TASK_TERMINATED] = "terminated", [TASK_ZOMBIE] = "zombie",
     };
     _Static_assert(HX_ARRAY_SIZE(names) == TASK_STATE_COUNT, "a state without a name");
     return state < TASK_STATE_COUNT ? names[state] : "?";
@@ -237,7 +236,7 @@ bool task_wake(struct task *task)
 void task_kill(struct task *task)
 {
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
-    if (!sched_wake(task)) {     /* a wait that this does not end goes back to sleep */
+    if (!sched_wake(task)) {   /* a wait that this does not end goes back to sleep */
         sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
     }
 }
@@ -287,8 +286,7 @@ void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx)
 {
     u64 state = spin_lock_irq(&tasks.lock);
     struct task *task;
-    LIST_FOREACH(&tasks.all, task, all)
-    {
+    LIST_FOREACH (&tasks.all, task, all) {
         visit(task, ctx);
     }
     spin_unlock_irq(&tasks.lock, state);

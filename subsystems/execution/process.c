@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes and their threads.
- * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls, shell.
- * Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a process ends.
- * Invariant: (1) a process holds a reference to itself while it has threads; so do its threads.
- *            (2) ending: `ending` is set once, with the exit status; from then on no thread is
+ * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls,
+ * shell. Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a
+ * process ends. Invariant: (1) a process holds a reference to itself while it has threads; so do
+ * its threads. (2) ending: `ending` is set once, with the exit status; from then on no thread is
  *            added, and every thread that is there has been killed. The thread that takes
  *            thread_count to 0 takes the process apart, on its own kernel stack, after it has left
  *            the address space for good.
@@ -33,8 +33,8 @@
 #include <userspace/elf.h>
 
 #define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
-/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program maps
- * then shares page tables with it. */
+/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program
+ * maps then shares page tables with it. */
 #define STACK_TOP (SPACE_CHOOSE_FIRST + HX_PAGE_SIZE + HX_STACK_SIZE)
 
 static struct {
@@ -159,8 +159,7 @@ static void process_finish(struct process *process)
     handle_table_fini(&process->handles);
     mutex_acquire(&processes.lock);
     struct process *child, *next;
-    LIST_FOREACH_SAFE(&process->children, child, next, sibling)
-    {
+    LIST_FOREACH_SAFE (&process->children, child, next, sibling) {
         child->parent = NULL;
         list_remove(&child->sibling);
     }
@@ -218,8 +217,7 @@ static void process_end_locked(struct process *process, s64 status)
     }
     process->ending = true;
     process->exit_status = status;
-    LIST_FOREACH(&process->threads, thread, node)
-    {
+    LIST_FOREACH (&process->threads, thread, node) {
         task_kill(thread->task);
     }
 }
@@ -468,9 +466,8 @@ s64 sys_thread_create(u64 entry, u64 stack, u64 arg, u64 tls, u64 a4, u64 a5)
     struct thread_start start = {.entry = entry, .stack = stack, .arg0 = arg, .tls = tls};
     struct thread *thread;
     enum hx_status status = thread_spawn(process_current(), &start, &thread);
-    return status == HX_OK
-               ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
-               : status;
+    return status == HX_OK ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
+                           : status;
 }
 
 s64 sys_thread_join(u64 handle, u64 deadline_ns, u64 value_at, u64 a3, u64 a4, u64 a5)
@@ -621,8 +618,8 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
     struct space_request request = {
         .address = address,
         .size = size,
-        .flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
-                 (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
+        .flags =
+            (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) | (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
         .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
     };
     bool fixed = flags & HX_MAP_FIXED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks: the kernel's threads of control. A task runs on a scheduling context (<core/sched_policy.h>)
- * that it borrows, usually its own. Blocking and waking are here; who runs next is the scheduler's.
+/* Tasks: the kernel's threads of control. A task runs on a scheduling context
+ * (<core/sched_policy.h>) that it borrows, usually its own. Blocking and waking are here; who runs
+ * next is the scheduler's.
  *
  *   Ready -> Running -> Ready         preempted, yields
  *            Running -> Blocked       task_block()       -> Ready  task_wake()
@@ -33,32 +34,33 @@ enum task_state {
 
 const char *task_state_name(enum task_state state);
 
-/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic. */
+/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic.
+ */
 struct task {
-    struct hal_context context; /* r: valid while it does not run */
-    u32 preempt_off;            /* o: nesting of preempt_disable() */
-    u8 state;                   /* r: enum task_state */
-    bool fpu_used;              /* o: has FPU state worth keeping */
-    bool killed;                /* a: to end before it reaches user mode */
-    u32 cpu;                    /* r: where it runs or ran last */
-    struct run_queue *rq;       /* r: that CPU's, whose lock `r` is */
-    struct sched_ctx *sched;    /* r: the context it runs on */
-    struct sched_ctx own;       /* the one it has for itself */
+    struct hal_context context;      /* r: valid while it does not run */
+    u32 preempt_off;                 /* o: nesting of preempt_disable() */
+    u8 state;                        /* r: enum task_state */
+    bool fpu_used;                   /* o: has FPU state worth keeping */
+    bool killed;                     /* a: to end before it reaches user mode */
+    u32 cpu;                         /* r: where it runs or ran last */
+    struct run_queue *rq;            /* r: that CPU's, whose lock `r` is */
+    struct sched_ctx *sched;         /* r: the context it runs on */
+    struct sched_ctx own;            /* the one it has for itself */
     vaddr_t stack_bottom, stack_top; /* I */
-    void *fpu;                  /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
-    u64 user_tls;               /* o: while it does not run */
-    struct space *space;        /* o: user address space, NULL: none */
-    void *owner;                /* I: the thread object above it, or NULL */
-    void (*entry)(void *arg);   /* I */
-    void *arg;                  /* I */
-    u64 cpu_ns;                 /* r: time run */
-    u64 switches;               /* r: times it was given a CPU */
-    s64 exit_value;             /* o, then read by who joined */
-    u32 references;             /* a: creator, running task, each joiner */
-    struct wait_queue exited;   /* woken when it becomes a zombie */
-    struct list_node all;       /* task list lock */
-    u64 id;                     /* I: never used twice */
-    char name[TASK_NAME_MAX];   /* I */
+    void *fpu;                       /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
+    u64 user_tls;                    /* o: while it does not run */
+    struct space *space;             /* o: user address space, NULL: none */
+    void *owner;                     /* I: the thread object above it, or NULL */
+    void (*entry)(void *arg);        /* I */
+    void *arg;                       /* I */
+    u64 cpu_ns;                      /* r: time run */
+    u64 switches;                    /* r: times it was given a CPU */
+    s64 exit_value;                  /* o, then read by who joined */
+    u32 references;                  /* a: creator, running task, each joiner */
+    struct wait_queue exited;        /* woken when it becomes a zombie */
+    struct list_node all;            /* task list lock */
+    u64 id;                          /* I: never used twice */
+    char name[TASK_NAME_MAX];        /* I */
 };
 
 /* The running task. Context: any after task_init(). */
@@ -110,7 +112,8 @@ void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
 /* Makes task_current() valid. Context: early, first after cpu_init_boot(). */
 void task_init_early(void);
 
-/* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early, after the heap is up. */
+/* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early,
+ * after the heap is up. */
 enum hx_status task_init(void) HX_MUST_CHECK;
 
 /* Preemption off and on for the current task; nests. While it is off the task stays on its CPU. */

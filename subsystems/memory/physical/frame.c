@@ -6,11 +6,12 @@
  *            every change of a frame to or from FRAME_FREE. A CPU's cache is touched by that CPU
  *            alone with interrupts masked, which is why a call that the cache serves needs no lock.
  * Invariant: (1) a frame is free in exactly one place: FRAME_FREE in one allocator's index, or
- *            FRAME_CACHED in one CPU's cache; among the zeroed there it holds nothing but zeroes.  (2) free is the number of FRAME_FREE frames of the
- *            table.  (3) while allocators are exchanged, `next` holds what is free below `moved`
- *            and `ops` what is above; blocks never cross it, as it moves by largest blocks.
- * What an allocator answers is checked against the table before it is believed: it may be a module
- * with a bug. A wrong answer ejects it; `bump` then serves from the table alone.
+ *            FRAME_CACHED in one CPU's cache; among the zeroed there it holds nothing but zeroes.
+ * (2) free is the number of FRAME_FREE frames of the table.  (3) while allocators are exchanged,
+ * `next` holds what is free below `moved` and `ops` what is above; blocks never cross it, as it
+ * moves by largest blocks. What an allocator answers is checked against the table before it is
+ * believed: it may be a module with a bug. A wrong answer ejects it; `bump` then serves from the
+ * table alone.
  */
 #include <core/spinlock.h>
 #include <hal/mmu.h>
@@ -106,7 +107,7 @@ static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&frames.fail_after, __ATOMIC_RELAXED);
     while (left > 1 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
-                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;
 }

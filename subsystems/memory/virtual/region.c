@@ -114,8 +114,7 @@ bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
     return i == map->count || map->list[i]->start >= end;
 }
 
-bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
-                vaddr_t *out_start)
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start)
 {
     u32 i = region_find(map, first);
     for (; i < map->count && first < limit; i++) {

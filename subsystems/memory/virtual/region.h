@@ -23,7 +23,7 @@ struct region {
 struct region_map {
     struct region **list; /* ascending */
     u32 count, capacity;
-    u32 hint; /* what was found last: any number will do */
+    u32 hint;             /* what was found last: any number will do */
     struct region *spare; /* reserved, linked by object */
     u32 spare_count;
 };
@@ -46,8 +46,7 @@ struct region *region_at(struct region_map *map, vaddr_t va);
 bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end);
 
 /* The lowest gap of `size` bytes in [first, limit). False: there is none. */
-bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
-                vaddr_t *out_start);
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start);
 
 /* Adds a copy of `model`, for whose range there is room and for which a region is reserved. A
  * reference to its object passes to the map. Anonymous neighbours of the same flags are joined. */

@@ -5,9 +5,9 @@
  * Context:   thread; space_activate(): interrupts masked.
  * Locks:     space->lock, a mutex: regions, tables and pages of one space. It is held across a TLB
  *            shootdown, so that nobody sees a half-made change; a spinlock could not be. Below it
- *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending address.
- * Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this space's own
- *            page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
+ *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending
+ * address. Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this
+ * space's own page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
  *            each leaf, never writable. FRAME_OBJECT: an object's, which the region keeps alive;
  *            writable if the region is, and not private.
  *            (2) resident counts leaves of the first two kinds.
@@ -15,10 +15,10 @@
  *            CPU enters `active` before it loads the tables, and leaves it after it has loaded
  *            others, which flushes or renames what it had cached.
  *            (4) no leaf is writable and executable, none lies below SPACE_LOWEST.
- *            (5) no overcommit: `committed` is the pages of all regions that a touch gives a frame of
- *            the space's own. A map that would raise it above what is free and what stands behind
- *            such pages already (`backed`), less a reserve, is refused; so a touch does not fail
- *            later. The reserve is for what is not counted: page tables, the kernel's own.
+ *            (5) no overcommit: `committed` is the pages of all regions that a touch gives a frame
+ * of the space's own. A map that would raise it above what is free and what stands behind such
+ * pages already (`backed`), less a reserve, is refused; so a touch does not fail later. The reserve
+ * is for what is not counted: page tables, the kernel's own.
  */
 #include <core/cpu.h>
 #include <core/sync.h>
@@ -42,16 +42,17 @@
 /* Marking: I immutable; l lock; a atomic. */
 struct space {
     struct mutex lock;
-    struct hal_space hal;   /* l; root I */
-    u64 active;             /* a: CPUs that have its tables loaded; inv 3 */
-    struct region_map map;  /* l */
-    u64 resident, limit;    /* l; inv 2 */
-    u64 committed;          /* l: its part of spaces.committed */
-    u32 owner;              /* I: FRAME_FIRST_SPACE + number */
-    bool dying;             /* no CPU has its tables loaded, and none will */
+    struct hal_space hal;  /* l; root I */
+    u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
+    struct region_map map; /* l */
+    u64 resident, limit;   /* l; inv 2 */
+    u64 committed;         /* l: its part of spaces.committed */
+    u32 owner;             /* I: FRAME_FIRST_SPACE + number */
+    bool dying;            /* no CPU has its tables loaded, and none will */
 };
 
-_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END, "every space has an owner number");
+_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END,
+               "every space has an owner number");
 
 static struct {
     u64 numbers[SPACES_MAX / 64];        /* a: in use */
@@ -182,9 +183,9 @@ static void leave_here(void *arg)
 /* Leaves that were taken out, and what waits for the flush. */
 struct gather {
     struct space *space;
-    vaddr_t low, high;            /* what has to be flushed */
-    u32 own;                      /* own frames, linked by next */
-    u32 shared_count;             /* copy-on-write frames, which others may have linked */
+    vaddr_t low, high; /* what has to be flushed */
+    u32 own;           /* own frames, linked by next */
+    u32 shared_count;  /* copy-on-write frames, which others may have linked */
     paddr_t shared[GATHER_SHARED];
 };
 
@@ -342,7 +343,8 @@ u32 space_owner(const struct space *space)
 
 static bool flags_are_valid(u32 flags, u32 allowed)
 {
-    return !(flags & ~allowed) && (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
+    return !(flags & ~allowed) &&
+           (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
 }
 
 /* Rounds a range to pages and checks that user memory holds it. */
@@ -408,7 +410,7 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
             r.data_size = request->data_size;
         }
         region_add(&space->map, &r);
-            *out_address = start;
+        *out_address = start;
     }
     mutex_release(&space->lock);
     return status;
@@ -456,9 +458,9 @@ enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size)
 static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t frame)
 {
     u32 owner = frame_at(frame)->owner;
-    bool writable = (r->flags & SPACE_WRITE) &&
-                    (owner == space->owner ||
-                     (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
+    bool writable =
+        (r->flags & SPACE_WRITE) &&
+        (owner == space->owner || (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
     return MAP_USER | (writable ? MAP_WRITE : 0) | (r->flags & SPACE_EXEC ? MAP_EXEC : 0);
 }
 
@@ -479,7 +481,8 @@ static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    if (m->flags & ~flags) { /* what only grew needs no flush: a stale entry faults, and is mended */
+    if (m->flags &
+        ~flags) { /* what only grew needs no flush: a stale entry faults, and is mended */
         p->low = m->va < p->low ? m->va : p->low;
         p->high = m->va + m->size;
     }
@@ -503,10 +506,8 @@ static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t
         struct region *r = space->map.list[i];
         r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
     }
-    struct protect p = {.space = space,
-                        .map = &space->map,
-                        .at = range.first,
-                        .low = USER_SPACE_END};
+    struct protect p = {
+        .space = space, .map = &space->map, .at = range.first, .low = USER_SPACE_END};
     update_pages(space, start, end, protect_leaf, &p);
     if (p.low < p.high) {
         flush(space, p.low, p.high);
@@ -535,10 +536,8 @@ enum hx_status space_query(struct space *space, vaddr_t address, struct space_in
     bool found = i < space->map.count;
     if (found) {
         const struct region *r = space->map.list[i];
-        *out = (struct space_info){.start = r->start,
-                                   .size = r->end - r->start,
-                                   .flags = r->flags,
-                                   .backing = r->backing};
+        *out = (struct space_info){
+            .start = r->start, .size = r->end - r->start, .flags = r->flags, .backing = r->backing};
     }
     mutex_release(&space->lock);
     return found ? HX_OK : HX_ERR_NOT_FOUND;
