@@ -41,8 +41,8 @@ struct hal_space hal_kernel_space;
 
 static struct {
     paddr_t kernel_root;
-    u64 *window;  /* the entry that maps WINDOW_BASE */
-    bool running; /* the kernel's own tables are active */
+    u64 *window;         /* the entry that maps WINDOW_BASE */
+    bool running;        /* the kernel's own tables are active */
     u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
@@ -425,8 +425,8 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
         if (level == LEVELS - 2) {
             update_leaves(entry, entry_table(*entry), va, entry_last, fn, ctx);
         } else {
-            status = update_table(space, entry, entry_table(*entry), level + 1, va, entry_last, fn,
-                                  ctx);
+            status =
+                update_table(space, entry, entry_table(*entry), level + 1, va, entry_last, fn, ctx);
         }
         if ((*entry & COUNT_MASK) == 0) {
             u64 gone = *entry;
@@ -641,8 +641,9 @@ static void mmu_space_fini(struct hal_space *space)
 {
     u64 asid = space->port[0];
     if (asid != 0) {
-        __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
-                         : "memory");
+        __asm__ volatile(
+            "dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
+            : "memory");
         __atomic_fetch_and(&mmu.asids[asid / 64], ~(1ull << asid % 64), __ATOMIC_RELEASE);
     }
     hal_event_table_free(space->root);

@@ -515,8 +515,8 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
         if (level == 1) {
             update_leaves(entry, table_at(*entry), va, entry_last, fn, ctx);
         } else {
-            status = update_table(space, entry, table_at(*entry), level - 1, va, entry_last, fn,
-                                  ctx);
+            status =
+                update_table(space, entry, table_at(*entry), level - 1, va, entry_last, fn, ctx);
         }
         if ((*entry & COUNT_MASK) == 0 && (level < TOP || space->root)) { /* inv 2 */
             u64 gone = *entry;
@@ -573,9 +573,9 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
 /* Completes the kernel's part of the top level; inv 4. */
 static enum hx_status kernel_top_share(void)
 {
-    static const vaddr_t regions[] = {DEVICE_BASE,       STACKS_BASE,       HEAP_BASE,
-                                      KASAN_SHADOW_BASE, PERCPU_BASE,       KERNEL_IMAGE_BASE,
-                                      MODULE_BASE,       MODULE_BASE + MODULE_SIZE - HX_PAGE_SIZE};
+    static const vaddr_t regions[] = {
+        DEVICE_BASE, STACKS_BASE,       HEAP_BASE,   KASAN_SHADOW_BASE,
+        PERCPU_BASE, KERNEL_IMAGE_BASE, MODULE_BASE, MODULE_BASE + MODULE_SIZE - HX_PAGE_SIZE};
     for (u32 i = 0; i < HX_ARRAY_SIZE(regions); i++) {
         struct path path;
         path_find(&hal_kernel_space, regions[i], &path);

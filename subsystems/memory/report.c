@@ -177,9 +177,9 @@ static int command_mem(int argc, char **argv)
     return shell_usage("mem");
 }
 
-SHELL_COMMAND(mem, "mem", "[-o [OWNER] | --map | --heap | --sites | --trim] [--json]",
-              "memory by owner",
-              "-o OWNER counts one owner, by name or number; --map is what the loader said of RAM; "
-              "--heap lists\nthe object caches, --sites who allocated (debug variants); --trim gives "
-              "back what caches keep.",
-              command_mem);
+SHELL_COMMAND(
+    mem, "mem", "[-o [OWNER] | --map | --heap | --sites | --trim] [--json]", "memory by owner",
+    "-o OWNER counts one owner, by name or number; --map is what the loader said of RAM; "
+    "--heap lists\nthe object caches, --sites who allocated (debug variants); --trim gives "
+    "back what caches keep.",
+    command_mem);

@@ -27,6 +27,22 @@ KASAN = {
     "copy-overflow": r"KASAN: write of 14 bytes at 0x[0-9a-f]{16} by 0x[0-9a-f]{16}: ",
 }
 
+SITE = r"[\w.]+\+0x[0-9a-f]+"
+HEAP = {
+    "heap-overflow": rf"heap: overflow of 0x[0-9a-f]+ \(kmalloc-48, 40 bytes\): byte 0 past its end "
+                     rf"was written; allocated by {SITE}",
+    "heap-double-free": rf"heap: double free of 0x[0-9a-f]+ \(kmalloc-128\) by {SITE}; freed before "
+                        rf"by {SITE}",
+    "heap-use-after-free": rf"heap: use after free: byte 0 of 0x[0-9a-f]+ \(kmalloc-256\) was "
+                           rf"written; freed by {SITE}",
+    "heap-foreign-free": rf"heap: 0x[0-9a-f]+ freed by {SITE} is inside an object of kmalloc-384",
+}
+HEAP_ALWAYS = rf"heap: 0x[0-9a-f]+ freed by {SITE} is not an allocation; its frame's owner is kernel"
+HEAP_KASAN = {
+    "heap-overflow": r"KASAN: write of 1 bytes at .*: outside a heap object|beyond the end",
+    "heap-use-after-free": r"KASAN: write of 1 bytes at .*: the memory was freed",
+}
+
 
 def cases(names):
     return {f"{name}-{arch}": {"arch": arch, "crime": name} for name in names for arch in ARCHES}
@@ -68,3 +84,18 @@ def test_undefined_behaviour_is_noticed_in_asan(t, arch, crime):
 @each(**cases(KASAN))
 def test_bad_access_is_noticed_in_asan(t, arch, crime):
     commit(t, arch, "asan", crime, KASAN[crime])
+
+
+@each(**cases(HEAP))
+def test_heap_crime_is_noticed_in_debug(t, arch, crime):
+    commit(t, arch, "debug", crime, HEAP[crime])
+
+
+@each(**cases(("heap-frame-free",)))
+def test_free_of_no_allocation_is_noticed_in_release(t, arch, crime):
+    commit(t, arch, "release", crime, HEAP_ALWAYS)
+
+
+@each(**cases(HEAP_KASAN))
+def test_heap_access_is_noticed_in_asan(t, arch, crime):
+    commit(t, arch, "asan", crime, HEAP_KASAN[crime])

@@ -4,8 +4,10 @@
  * Owns:      nothing worth keeping.      Context: the shell's thread.
  * Operands are read from volatile memory: the compiler must not see the crime coming.
  */
+#include <core/memory.h>
 #include <core/shell.h>
 #include <core/spinlock.h>
+#include <hal/mmu.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 
@@ -127,6 +129,44 @@ static void copy_overflow(void)
     memcpy(at, from, 11 + crime.three);
 }
 
+static void heap_overflow(void)
+{
+    u8 *at = kmalloc(40);
+    scribble(at, 41);
+    kfree(at);
+}
+
+static void heap_double_free(void)
+{
+    void *volatile at = kmalloc(100);
+    kfree(at);
+    kfree(at);
+}
+
+/* Nobody notices until the memory is handed out again: at once, on this CPU. */
+static void heap_use_after_free(void)
+{
+    u8 *volatile at = kmalloc(200);
+    kfree(at);
+    scribble(at, 1);
+    at = kmalloc(200);
+}
+
+static void heap_foreign_free(void)
+{
+    u8 *volatile at = kmalloc(300);
+    kfree(at + 16);
+}
+
+static void heap_frame_free(void)
+{
+    static u8 page[4096];
+    void *volatile at = page;
+    struct hal_mapping m;
+    HX_IGNORE(hal_mmu.query(&hal_kernel_space, (vaddr_t)at, &m), "the image is mapped");
+    kfree(hal_phys_to_virt(m.pa));
+}
+
 static const struct {
     const char *name;
     void (*commit)(void);
@@ -147,6 +187,11 @@ static const struct {
     {"bool", bad_bool},
     {"global-overflow", global_overflow},
     {"copy-overflow", copy_overflow},
+    {"heap-overflow", heap_overflow},
+    {"heap-double-free", heap_double_free},
+    {"heap-use-after-free", heap_use_after_free},
+    {"heap-foreign-free", heap_foreign_free},
+    {"heap-frame-free", heap_frame_free},
 };
 
 static int command_crime(int argc, char **argv)

@@ -208,9 +208,8 @@ static void churn(u64 seed)
 KTEST(frame, every_allocator_serves_and_is_exchanged_in_use)
 {
     const struct frame_alloc_ops *first = frame_allocator();
-    const struct frame_alloc_ops *const all[] = {&frame_bitmap_ops, &frame_bump_ops,
-                                                 &frame_buddy_ops, &frame_buddy_ops,
-                                                 &frame_bitmap_ops};
+    const struct frame_alloc_ops *const all[] = {
+        &frame_bitmap_ops, &frame_bump_ops, &frame_buddy_ops, &frame_buddy_ops, &frame_bitmap_ops};
     u64 before = frame_free_count() + frame_count_owner(FRAME_INDEX);
     paddr_t kept;
     KTEST_STATUS(frame_alloc_block(4, 0, FRAME_TEST, &kept), HX_OK);
@@ -274,10 +273,9 @@ KTEST(frame, injected_failure_is_a_status)
     u64 before = frame_free_count();
     paddr_t frames[3];
     frame_fail_after(3);
-    enum hx_status status[4] = {frame_alloc(0, FRAME_TEST, &frames[0]),
-                                frame_alloc(FRAME_ZERO, FRAME_TEST, &frames[1]),
-                                frame_alloc(0, FRAME_TEST, &frames[2]),
-                                frame_alloc_block(2, 0, FRAME_TEST, &frames[2])};
+    enum hx_status status[4] = {
+        frame_alloc(0, FRAME_TEST, &frames[0]), frame_alloc(FRAME_ZERO, FRAME_TEST, &frames[1]),
+        frame_alloc(0, FRAME_TEST, &frames[2]), frame_alloc_block(2, 0, FRAME_TEST, &frames[2])};
     frame_fail_after(0);
     KTEST_STATUS(status[0], HX_OK);
     KTEST_STATUS(status[1], HX_OK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* User address spaces and memory objects inside the kernel, without user mode: the test makes a
- * space current and reaches into it by the user copies, whose faults it resolves as the kernel does.
- * Context: thread; each test leaves as many frames free as it found, once caches are trimmed.
+ * space current and reaches into it by the user copies, whose faults it resolves as the kernel
+ * does. Context: thread; each test leaves as many frames free as it found, once caches are trimmed.
  */
 #include <core/cpu.h>
 #include <core/memory.h>
@@ -43,8 +43,8 @@ static bool on_trap(void *ctx, struct hal_trap_frame *frame, const struct hal_tr
         return false;
     }
     hal_irq_enable();
-    bool resolved = space_fault(test.space, trap->address, trap->access, trap->present,
-                                &test.reason);
+    bool resolved =
+        space_fault(test.space, trap->address, trap->access, trap->present, &test.reason);
     hal_irq_disable();
     return resolved || hal_user_copy_fixup(frame);
 }
@@ -171,8 +171,7 @@ KTEST(space, faults_say_why)
     const char *why = NULL;
     KTEST_CALL(begin(&s));
     KTEST_STATUS(map_anonymous(s, BASE, PAGE, 0, &at), HX_OK);
-    struct space_request guard = {
-        .address = BASE + PAGE, .size = 2 * PAGE, .backing = SPACE_GUARD};
+    struct space_request guard = {.address = BASE + PAGE, .size = 2 * PAGE, .backing = SPACE_GUARD};
     KTEST_STATUS(space_map(s, &guard, &at), HX_OK);
     const struct {
         vaddr_t va;
@@ -588,7 +587,8 @@ KTEST(space, changes_reach_every_cpu_that_has_the_tables)
             KTEST_STATUS(space_touch(s, BASE + i * PAGE, ACCESS_WRITE, &why), HX_OK);
         }
         KTEST_CALL(all_see(0));
-        KTEST_STATUS(space_unmap(s, BASE + (round % 40) * PAGE, round % 2 ? PAGE : 40 * PAGE), HX_OK);
+        KTEST_STATUS(space_unmap(s, BASE + (round % 40) * PAGE, round % 2 ? PAGE : 40 * PAGE),
+                     HX_OK);
         KTEST_CALL(all_see(~0ull));
         HX_IGNORE(space_unmap(s, BASE, 40 * PAGE), "nothing is left every other time");
     }

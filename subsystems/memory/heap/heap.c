@@ -3,12 +3,12 @@
  * Owns:      the caches and each CPU's magazines.      Callers: everyone, by <core/memory.h>.
  * Context:   thread or interrupts masked; never blocks. Trimming and destroying: thread.
  * Locks:     a magazine is its CPU's, with interrupts masked; heap.lock (LOCK_RANK_HEAP_TABLE): the
- *            table of caches. Slabs have locks of their own, taken only to fill or empty a magazine:
- *            the common call takes none.
- * Invariant: (1) an object is in one place: a slab's free list, a magazine, or its user's hands.
- *            (2) the cache of magazines has no magazines, so that getting one does not recurse.
- *            (3) heap_caches[n] is the cache whose slabs carry n; it changes only while it has none.
- * The size classes are multiples of 64 from 64 on, so that alignment follows from size.
+ *            table of caches. Slabs have locks of their own, taken only to fill or empty a
+ * magazine: the common call takes none. Invariant: (1) an object is in one place: a slab's free
+ * list, a magazine, or its user's hands. (2) the cache of magazines has no magazines, so that
+ * getting one does not recurse. (3) heap_caches[n] is the cache whose slabs carry n; it changes
+ * only while it has none. The size classes are multiples of 64 from 64 on, so that alignment
+ * follows from size.
  */
 #include "heap_priv.h"
 
@@ -22,8 +22,8 @@
 static const u16 class_sizes[] = {16,  32,  48,   64,   128,  192,  256,  384,
                                   512, 768, 1024, 1536, 2048, 3072, 4096, HEAP_SMALL_MAX};
 static const char *const class_names[] = {
-    "kmalloc-16",   "kmalloc-32",   "kmalloc-48",  "kmalloc-64",   "kmalloc-128",  "kmalloc-192",
-    "kmalloc-256",  "kmalloc-384",  "kmalloc-512", "kmalloc-768",  "kmalloc-1024", "kmalloc-1536",
+    "kmalloc-16",   "kmalloc-32",   "kmalloc-48",   "kmalloc-64",  "kmalloc-128",  "kmalloc-192",
+    "kmalloc-256",  "kmalloc-384",  "kmalloc-512",  "kmalloc-768", "kmalloc-1024", "kmalloc-1536",
     "kmalloc-2048", "kmalloc-3072", "kmalloc-4096", "kmalloc-8192"};
 #define CLASSES    HX_ARRAY_SIZE(class_sizes)
 #define FINE_MAX   1024 /* looked up by steps of 16 up to here, of 512 beyond */
@@ -34,11 +34,11 @@ _Static_assert(sizeof(struct magazine) <= 256, "a magazine is four cache lines")
 
 /* Marking: l lock; a atomic; I immutable after memory_init_heap(). */
 static struct {
-    struct spinlock lock;                 /* table of caches */
-    u8 fine[FINE_STEPS];                  /* I: class of (size + 15) / 16 */
-    u8 coarse[HEAP_SMALL_MAX / 512];      /* I: class of (size - 1) / 512 */
-    u32 fail_after;                       /* a: 0 off */
-    u64 large_pages;                      /* a */
+    struct spinlock lock;            /* table of caches */
+    u8 fine[FINE_STEPS];             /* I: class of (size + 15) / 16 */
+    u8 coarse[HEAP_SMALL_MAX / 512]; /* I: class of (size - 1) / 512 */
+    u32 fail_after;                  /* a: 0 off */
+    u64 large_pages;                 /* a */
     struct kmem_cache classes[CLASSES];
     struct kmem_cache magazines, headers; /* of struct magazine; of struct kmem_cache */
 } heap = {.lock = SPINLOCK_INIT("heap caches", LOCK_RANK_HEAP_TABLE)};
@@ -76,7 +76,7 @@ static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&heap.fail_after, __ATOMIC_RELAXED);
     while (left > 1 && !__atomic_compare_exchange_n(&heap.fail_after, &left, left - 1, false,
-                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;
 }
@@ -410,14 +410,14 @@ enum hx_status memory_init_heap(void)
     u32 class = 0;
     for (u32 i = 0; i < FINE_STEPS; i++) {
         class += i * 16 > class_sizes[class];
-        heap.fine[i] = (u8)class;
+        heap.fine[i] = (u8) class;
     }
     class = 0;
     for (u32 i = 0; i < HX_ARRAY_SIZE(heap.coarse); i++) {
         while (class_sizes[class] < (i + 1) * 512) {
-            class++;
+            class ++;
         }
-        heap.coarse[i] = (u8)class;
+        heap.coarse[i] = (u8) class;
     }
     heap_debug_init();
     bool entered = true;

@@ -80,9 +80,9 @@ void heap_debug_gone(void *slab, size_t bytes);
 void heap_debug_alloc(struct kmem_cache *cache, void *p, size_t size, vaddr_t site);
 void heap_debug_free(struct kmem_cache *cache, void *p, vaddr_t site);
 #else
-#define heap_debug_init()                    ((void)0)
-#define heap_debug_fresh(cache, slab, bytes) ((void)0)
-#define heap_debug_gone(slab, bytes)         ((void)0)
+#define heap_debug_init()                      ((void)0)
+#define heap_debug_fresh(cache, slab, bytes)   ((void)0)
+#define heap_debug_gone(slab, bytes)           ((void)0)
 #define heap_debug_alloc(cache, p, size, site) ((void)(size), (void)(site))
 #define heap_debug_free(cache, p, site)        ((void)(site))
 #endif

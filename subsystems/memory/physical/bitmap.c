@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The bitmap allocator: a bit for each frame of RAM, set while it is free. Less code and no links
  * to corrupt; a large block costs a scan.
- * Owns:      the bits and a hint for each zone.      Callers: frame.c.     Context: frame lock held.
- * Invariant: (1) the bits of a range begin at its first frame rounded down to the largest block, so
- *            a block's bits are as aligned as the block, and a block of up to 64 frames has its bits
+ * Owns:      the bits and a hint for each zone.      Callers: frame.c.     Context: frame lock
+ * held. Invariant: (1) the bits of a range begin at its first frame rounded down to the largest
+ * block, so a block's bits are as aligned as the block, and a block of up to 64 frames has its bits
  *            in one word.  (2) no word of a zone below its hint has a bit set.
  */
 #include <helix/bits.h>
@@ -17,8 +17,8 @@
 struct bitmap {
     const struct frame_range *ranges;
     u32 range_count;
-    u32 hint[FRAME_ZONE_COUNT];     /* no free frame of the zone lies below; frame number */
-    u32 word_of[RANGES_MAX];        /* where the range's bits begin */
+    u32 hint[FRAME_ZONE_COUNT]; /* no free frame of the zone lies below; frame number */
+    u32 word_of[RANGES_MAX];    /* where the range's bits begin */
     u64 words[];
 };
 
@@ -154,8 +154,8 @@ static u32 bitmap_alloc(void *index, enum frame_zone zone, u32 order)
     struct bitmap *b = index;
     struct frame_range limits = frame_zone_range(zone);
     for (u32 i = 0; i < b->range_count; i++) {
-        u32 first = (u32)hx_max_u64(range_base(&b->ranges[i]),
-                                    hx_align_down(b->hint[zone], WORD_BITS));
+        u32 first =
+            (u32)hx_max_u64(range_base(&b->ranges[i]), hx_align_down(b->hint[zone], WORD_BITS));
         first = (u32)hx_max_u64(first, limits.first);
         u32 end = (u32)hx_min_u64(b->ranges[i].end, limits.end);
         if (first >= end) {

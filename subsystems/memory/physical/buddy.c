@@ -5,9 +5,9 @@
  * A block is split in halves until it fits; a freed block joins its buddy, the other half of the
  * block twice its size, as long as that is free and whole. Both are O(orders).
  * Invariant: (1) the first frame of a free block has mark = order + 1 and is on the list of its
- *            zone and order; every other free frame has mark 0.  (2) a block is aligned to its size,
- *            so it lies in one zone and in one block of the largest order.  (3) no two buddies of
- *            one order below the largest are both free blocks.
+ *            zone and order; every other free frame has mark 0.  (2) a block is aligned to its
+ * size, so it lies in one zone and in one block of the largest order.  (3) no two buddies of one
+ * order below the largest are both free blocks.
  */
 #include <helix/bits.h>
 #include <memory/frame_alloc.h>

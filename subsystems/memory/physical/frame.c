@@ -103,7 +103,7 @@ static HX_NOINLINE bool fails_now(void)
 {
     u32 left = __atomic_load_n(&frames.fail_after, __ATOMIC_RELAXED);
     while (left > 1 && !__atomic_compare_exchange_n(&frames.fail_after, &left, left - 1, false,
-                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return left == 1;
 }

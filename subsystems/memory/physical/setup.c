@@ -32,10 +32,11 @@ static struct {
     struct frame_range tables; /* frames that hold the table: one run */
 } setup;
 
-static const u8 owner_of_kind[] = {
-    [BOOT_REGION_RAM] = FRAME_FREE,    [BOOT_REGION_RECLAIMABLE] = FRAME_FIRMWARE,
-    [BOOT_REGION_LOADER] = FRAME_BOOT, [BOOT_REGION_KERNEL] = FRAME_KERNEL,
-    [BOOT_REGION_NVS] = FRAME_FIRMWARE};
+static const u8 owner_of_kind[] = {[BOOT_REGION_RAM] = FRAME_FREE,
+                                   [BOOT_REGION_RECLAIMABLE] = FRAME_FIRMWARE,
+                                   [BOOT_REGION_LOADER] = FRAME_BOOT,
+                                   [BOOT_REGION_KERNEL] = FRAME_KERNEL,
+                                   [BOOT_REGION_NVS] = FRAME_FIRMWARE};
 
 /* The frames of a region; none of what is reserved or too high. */
 static struct frame_range region_frames(const struct boot_region *r)
@@ -184,9 +185,9 @@ enum hx_status memory_init_frames(void)
     ranges_collect(info);
     paddr_t storage, run;
     u64 bytes = ops->footprint(setup.ranges, setup.range_count), taken;
-    u64 size = HX_PAGE_SIZE << (bytes <= HX_PAGE_SIZE
-                                    ? 0
-                                    : hx_log2_floor((bytes - 1) >> HX_PAGE_SHIFT) + 1);
+    u64 size =
+        HX_PAGE_SIZE << (bytes <= HX_PAGE_SIZE ? 0
+                                               : hx_log2_floor((bytes - 1) >> HX_PAGE_SHIFT) + 1);
     enum hx_status status = early_run_take(size, HX_PAGE_SIZE, 0, &storage);
     if (status == HX_OK) {
         status = tables_map();

@@ -2,13 +2,13 @@
 /* The kernel's own address space.
  * Owns:      every mapping in the kernel's half.    Callers: kernel_main; drivers by device maps;
  *            kernel stacks.     Context: early what kernel_main calls; thread the rest.
- * Locks:     space.lock (LOCK_RANK_SPACE), interrupts masked: the tables once memory_init() is done.
- * Order:     the loader's map reaches the image only (the rest differs by machine). So the image
- *            and one run of RAM are mapped with tables from the image's own pool; with that map
- *            active, tables come from the run, and the rest of RAM is mapped.
- * Invariant: (1) no frame has a writable and an executable mapping at once, through any alias:
- *            the image's code and constants are read-only in the direct map too; wx_check() walks
- *            the tables and says so.  (2) the null page and the guard pages are not mapped.
+ * Locks:     space.lock (LOCK_RANK_SPACE), interrupts masked: the tables once memory_init() is
+ * done. Order:     the loader's map reaches the image only (the rest differs by machine). So the
+ * image and one run of RAM are mapped with tables from the image's own pool; with that map active,
+ * tables come from the run, and the rest of RAM is mapped. Invariant: (1) no frame has a writable
+ * and an executable mapping at once, through any alias: the image's code and constants are
+ * read-only in the direct map too; wx_check() walks the tables and says so.  (2) the null page and
+ * the guard pages are not mapped.
  */
 #include <core/cpu.h>
 #include <core/init.h>
@@ -128,8 +128,8 @@ static enum hx_status map_image_alias(void)
     return status;
 }
 
-/* The run: the last part of the largest region of RAM, or all of a small one. Low memory is left for
- * devices that can reach nothing else. */
+/* The run: the last part of the largest region of RAM, or all of a small one. Low memory is left
+ * for devices that can reach nothing else. */
 static struct boot_region choose_run(void)
 {
     struct boot_region best = {0};
@@ -295,8 +295,7 @@ enum hx_status memory_seal(void)
     if (size == 0) {
         return HX_OK;
     }
-    status =
-        hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
+    status = hal_mmu.protect(&hal_kernel_space, (vaddr_t)__ro_after_init_start, size, MAP_GLOBAL);
     if (status == HX_OK) {
         hal_mmu.flush((vaddr_t)__ro_after_init_start, size);
     }

@@ -27,8 +27,8 @@ struct memory_object {
     u32 frames[]; /* a, changed under l: frame numbers, 0 absent */
 };
 
-_Static_assert((MEMORY_OBJECT_MAX >> HX_PAGE_SHIFT) * sizeof(u32) +
-                       sizeof(struct memory_object) <= HEAP_LARGE_MAX,
+_Static_assert((MEMORY_OBJECT_MAX >> HX_PAGE_SHIFT) * sizeof(u32) + sizeof(struct memory_object) <=
+                   HEAP_LARGE_MAX,
                "the largest object's array fits one allocation");
 
 enum hx_status memory_object_create(u64 size, struct memory_object **out_object)

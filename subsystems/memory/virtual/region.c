@@ -4,9 +4,10 @@
  * Invariant: (1) list[0 .. count) ascends, no two overlap, none is empty.  (2) what is reserved is
  *            there: spare_count spares, and capacity for them.
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
- * search is a few comparisons in adjacent memory, and moving pointers up is what memmove is good at.
+ * search is a few comparisons in adjacent memory, and moving pointers up is what memmove is good
+ * at.
  */
-#include "region.h"
+#include <memory/region.h>
 
 #include <core/memory.h>
 #include <helix/panic.h>

@@ -5,9 +5,9 @@
  * Context:   thread; space_activate(): interrupts masked.
  * Locks:     space->lock, a mutex: regions, tables and pages of one space. It is held across a TLB
  *            shootdown, so that nobody sees a half-made change; a spinlock could not be. Below it
- *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending address.
- * Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this space's own
- *            page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
+ *            come an object's lock, the heap and the frames. Two spaces (copy) by ascending
+ * address. Invariant: (1) a leaf's frame is one of three kinds. FRAME_FIRST_SPACE + number: this
+ * space's own page, writable if its region is. FRAME_SHARED: copy-on-write, with a reference from
  *            each leaf, never writable. FRAME_OBJECT: an object's, which the region keeps alive;
  *            writable if the region is, and not private.
  *            (2) resident counts leaves of the first two kinds.
@@ -29,23 +29,24 @@
 #include <memory/kernel_space.h>
 #include <memory/space.h>
 
-#include "region.h"
+#include <memory/region.h>
 
 #define GATHER_SHARED 32
 
 /* Marking: I immutable; l lock; a atomic. */
 struct space {
     struct mutex lock;
-    struct hal_space hal;   /* l; root I */
-    u64 active;             /* a: CPUs that have its tables loaded; inv 3 */
-    struct region_map map;  /* l */
-    struct region *last;    /* l: where the last fault was, or NULL */
-    u64 resident, limit;    /* l; inv 2 */
-    u32 owner;              /* I: FRAME_FIRST_SPACE + number */
-    bool dying;             /* no CPU has its tables loaded, and none will */
+    struct hal_space hal;  /* l; root I */
+    u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
+    struct region_map map; /* l */
+    struct region *last;   /* l: where the last fault was, or NULL */
+    u64 resident, limit;   /* l; inv 2 */
+    u32 owner;             /* I: FRAME_FIRST_SPACE + number */
+    bool dying;            /* no CPU has its tables loaded, and none will */
 };
 
-_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END, "every space has an owner number");
+_Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END,
+               "every space has an owner number");
 
 static struct {
     u64 numbers[SPACES_MAX / 64];        /* a: in use */
@@ -137,9 +138,9 @@ static void leave_here(void *arg)
 /* Leaves that were taken out, and what waits for the flush. */
 struct gather {
     struct space *space;
-    vaddr_t low, high;            /* what has to be flushed */
-    u32 own;                      /* own frames, linked by next */
-    u32 shared_count;             /* copy-on-write frames, which others may have linked */
+    vaddr_t low, high; /* what has to be flushed */
+    u32 own;           /* own frames, linked by next */
+    u32 shared_count;  /* copy-on-write frames, which others may have linked */
     paddr_t shared[GATHER_SHARED];
 };
 
@@ -272,7 +273,8 @@ u32 space_owner(const struct space *space)
 
 static bool flags_are_valid(u32 flags, u32 allowed)
 {
-    return !(flags & ~allowed) && (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
+    return !(flags & ~allowed) &&
+           (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
 }
 
 /* Rounds a range to pages and checks that user memory holds it. */
@@ -385,9 +387,9 @@ enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size)
 static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t frame)
 {
     u32 owner = frame_at(frame)->owner;
-    bool writable = (r->flags & SPACE_WRITE) &&
-                    (owner == space->owner ||
-                     (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
+    bool writable =
+        (r->flags & SPACE_WRITE) &&
+        (owner == space->owner || (owner == FRAME_OBJECT && !(r->flags & SPACE_PRIVATE)));
     return MAP_USER | (writable ? MAP_WRITE : 0) | (r->flags & SPACE_EXEC ? MAP_EXEC : 0);
 }
 
@@ -463,10 +465,8 @@ enum hx_status space_query(struct space *space, vaddr_t address, struct space_in
     bool found = i < space->map.count;
     if (found) {
         const struct region *r = space->map.list[i];
-        *out = (struct space_info){.start = r->start,
-                                   .size = r->end - r->start,
-                                   .flags = r->flags,
-                                   .backing = r->backing};
+        *out = (struct space_info){
+            .start = r->start, .size = r->end - r->start, .flags = r->flags, .backing = r->backing};
     }
     mutex_release(&space->lock);
     return found ? HX_OK : HX_ERR_NOT_FOUND;
@@ -527,8 +527,8 @@ static enum hx_status frame_make(struct space *space, const struct region *r, va
     return status;
 }
 
-static HX_NOINLINE enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
-                               bool write, const char **out_reason)
+static HX_NOINLINE enum hx_status page_add(struct space *space, const struct region *r,
+                                           vaddr_t page, bool write, const char **out_reason)
 {
     paddr_t frame;
     enum hx_status status = frame_make(space, r, page, write, &frame, out_reason);
@@ -555,7 +555,7 @@ static HX_NOINLINE enum hx_status page_add(struct space *space, const struct reg
 /* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
  * last that has it. */
 static HX_NOINLINE enum hx_status page_unshare(struct space *space, const struct region *r,
-                                   const struct hal_mapping *m, const char **out_reason)
+                                               const struct hal_mapping *m, const char **out_reason)
 {
     struct frame *f = frame_at(m->pa);
     if (f->owner == FRAME_SHARED && __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) == 1) {

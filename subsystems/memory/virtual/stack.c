@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernel stacks.
- * Owns:      the STACKS region: slots of 32 KiB, the upper half of each a stack, the lower half never
- *            mapped. A power of two makes finding the slot of an address a mask.
- * Callers:   task creation and end; fault reports.
- * Context:   thread; kernel_stack_is_guard(): any.
- * Locks:     stacks.lock (LOCK_RANK_STACK), interrupts masked: spare list and slot bits. A CPU's own
- *            spares are touched by that CPU alone, with interrupts masked.
- * Invariant: (1) a set bit is a slot whose stack is mapped, or is being mapped or unmapped.  (2) a
- *            mapped stack is in one place: a CPU's spares, the spare list, or its user's hands.
- * A stack that comes back stays mapped: the next thread gets it without a page table being touched.
- * When more than SPARE_MAX lie idle, all but SPARE_KEEP are unmapped, with one flush on each CPU for
- * the lot: unmapping one by one would interrupt every CPU for every thread that ends.
+ * Owns:      the STACKS region: slots of 32 KiB, the upper half of each a stack, the lower half
+ * never mapped. A power of two makes finding the slot of an address a mask. Callers:   task
+ * creation and end; fault reports. Context:   thread; kernel_stack_is_guard(): any. Locks:
+ * stacks.lock (LOCK_RANK_STACK), interrupts masked: spare list and slot bits. A CPU's own spares
+ * are touched by that CPU alone, with interrupts masked. Invariant: (1) a set bit is a slot whose
+ * stack is mapped, or is being mapped or unmapped.  (2) a mapped stack is in one place: a CPU's
+ * spares, the spare list, or its user's hands. A stack that comes back stays mapped: the next
+ * thread gets it without a page table being touched. When more than SPARE_MAX lie idle, all but
+ * SPARE_KEEP are unmapped, with one flush on each CPU for the lot: unmapping one by one would
+ * interrupt every CPU for every thread that ends.
  */
 #include <core/cpu.h>
 #include <core/memory.h>
@@ -31,7 +30,7 @@
 #define SPARE_KEEP  32
 #define WORDS       (KERNEL_STACKS_MAX / 64)
 
-_Static_assert((u64)KERNEL_STACKS_MAX * SLOT_SIZE <= STACKS_SIZE, "the region holds all slots");
+_Static_assert((u64)KERNEL_STACKS_MAX *SLOT_SIZE <= STACKS_SIZE, "the region holds all slots");
 _Static_assert(STACKS_BASE % SLOT_SIZE == 0, "a slot is found by a mask");
 
 /* What an idle stack holds at its bottom. */
@@ -107,7 +106,10 @@ struct leaving {
     u32 frames;        /* linked by next; prev is the slot to release with the frame, or none */
 };
 
-#define LEAVING_NONE {.low = ~(vaddr_t)0, .frames = FRAME_NO_PFN}
+#define LEAVING_NONE                                                                               \
+    {                                                                                              \
+        .low = ~(vaddr_t)0, .frames = FRAME_NO_PFN                                                 \
+    }
 
 static void leave(struct leaving *l, vaddr_t bottom, u32 pages, u32 slot)
 {

@@ -60,7 +60,8 @@ struct frame {
             u16 first; /* first free object, or SLAB_END */
         } slab;        /* cache lock */
     };
-    u32 next, prev; /* free, f: the index's own. slab: its cache's list; slab tail: next is its head */
+    u32 next,
+        prev; /* free, f: the index's own. slab: its cache's list; slab tail: next is its head */
 };
 
 _Static_assert(sizeof(struct frame) == 16, "one part in 256 of all RAM");
@@ -93,8 +94,7 @@ void frame_free(paddr_t frame);
 
 /* 2^order frames in a row, aligned to their size, order <= FRAME_ORDER_MAX; every one of them gets
  * the owner. Return: HX_OK, HX_ERR_INVALID, HX_ERR_NO_MEMORY. */
-enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner,
-                                 paddr_t *out_first) HX_MUST_CHECK;
+enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_first) HX_MUST_CHECK;
 
 /* Gives back `count` frames in a row, wherever they came from. */
 void frame_free_run(paddr_t first, u32 count);
@@ -112,10 +112,10 @@ bool frame_is_ram(paddr_t address);
 
 /* Accounting. The table is counted when somebody asks: nothing is paid for it otherwise. */
 struct frame_usage {
-    u64 total;                      /* frames of RAM */
-    u64 free;                       /* in the index and in the CPUs' caches */
-    u64 owners[FRAME_OWNER_COUNT];  /* by owner */
-    u64 modules, spaces;            /* all modules, all user spaces */
+    u64 total;                     /* frames of RAM */
+    u64 free;                      /* in the index and in the CPUs' caches */
+    u64 owners[FRAME_OWNER_COUNT]; /* by owner */
+    u64 modules, spaces;           /* all modules, all user spaces */
 };
 void frame_usage_read(struct frame_usage *out);
 u64 frame_count_owner(u32 owner);

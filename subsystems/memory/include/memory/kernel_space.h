@@ -23,8 +23,9 @@ enum hx_status kernel_map(vaddr_t va, paddr_t pa, u64 size, u32 flags) HX_MUST_C
  * freed. Return: as hal_mmu.unmap. Context: thread, interrupts enabled, no spinlock held. */
 enum hx_status kernel_unmap(vaddr_t va, u64 size) HX_MUST_CHECK;
 
-/* The two halves of it, for who unmaps several ranges with one flush: begin adds emptied page tables
- * to the list (0: empty), end flushes a range that holds all of them and frees the tables. */
+/* The two halves of it, for who unmaps several ranges with one flush: begin adds emptied page
+ * tables to the list (0: empty), end flushes a range that holds all of them and frees the tables.
+ */
 enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables) HX_MUST_CHECK;
 void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables);
 
@@ -34,7 +35,8 @@ bool kernel_query(vaddr_t va, paddr_t *out_pa);
 /* Makes every CPU forget its translations of the range. Context: as unmap. */
 void kernel_flush(vaddr_t va, u64 size);
 
-/* Frees page tables of the kernel's that a change without a flush of its own has emptied. As unmap. */
+/* Frees page tables of the kernel's that a change without a flush of its own has emptied. As unmap.
+ */
 void kernel_space_trim(void);
 
 /* Frees the emptied page tables on a struct hal_space's list, once no CPU walks them any more. */

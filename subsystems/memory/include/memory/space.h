@@ -11,7 +11,7 @@
 #include <memory/object.h>
 
 #define SPACES_MAX         4096
-#define SPACE_REGIONS_MAX  4096   /* of one space */
+#define SPACE_REGIONS_MAX  4096      /* of one space */
 #define SPACE_LOWEST       0x10000ul /* nothing is mapped below: null pointers and fields off them */
 #define SPACE_CHOOSE_FIRST 0x0000200000000000ul /* chosen addresses go up from here */
 
@@ -60,10 +60,10 @@ void space_destroy(struct space *space);
 enum hx_status space_map(struct space *space, const struct space_request *request,
                          vaddr_t *out_address) HX_MUST_CHECK;
 
-/* Takes out what is mapped in the range; holes are fine, but HX_ERR_NOT_FOUND when that is all there
- * is. When it returns nothing reaches the pages any more.
- * Return: HX_OK, HX_ERR_INVALID, HX_ERR_NOT_FOUND, HX_ERR_LIMIT or HX_ERR_NO_MEMORY (a region would
- * have to be split). Nothing is changed when it fails. */
+/* Takes out what is mapped in the range; holes are fine, but HX_ERR_NOT_FOUND when that is all
+ * there is. When it returns nothing reaches the pages any more. Return: HX_OK, HX_ERR_INVALID,
+ * HX_ERR_NOT_FOUND, HX_ERR_LIMIT or HX_ERR_NO_MEMORY (a region would have to be split). Nothing is
+ * changed when it fails. */
 enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size) HX_MUST_CHECK;
 
 /* Gives all of the range SPACE_WRITE and SPACE_EXEC as in `flags`. Return: as unmap; NOT_FOUND when
@@ -87,7 +87,8 @@ u64 space_resident_pages(const struct space *space);
 /* Its number in the frame table (enum frame_owner). Any. */
 u32 space_owner(const struct space *space);
 
-/* Makes a page present, as an access would. Return: HX_OK; HX_ERR_FAULT, and *out_reason in words. */
+/* Makes a page present, as an access would. Return: HX_OK; HX_ERR_FAULT, and *out_reason in words.
+ */
 enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
                            const char **out_reason) HX_MUST_CHECK;
 
