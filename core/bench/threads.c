@@ -131,7 +131,7 @@ static enum hx_status sleep_overrun(struct bench_samples *s)
 }
 
 BENCHMARK(yield, "thread.yield", 2000, yield);
-BENCHMARK(ping_pong, "thread.switch", 100, ping_pong);
+BENCHMARK(ping_pong, "thread.switch", 2000, ping_pong);
 BENCHMARK(create_join, "thread.create_join_kernel", 1000, create_join);
 BENCHMARK(mutex_pair, "thread.mutex", 1000, mutex_pair);
 BENCHMARK(sleep_overrun, "thread.sleep_overrun", 500, sleep_overrun);

@@ -131,7 +131,7 @@ static enum hx_status listen(enum hal_ipi ipi, struct irq_action *action, irq_ha
 void hal_event_cpu_started(cpu_id_t cpu)
 {
     struct task *idle = state.idle[cpu];
-    task_adopt_idle(idle, cpu);
+    task_adopt_idle(idle);
     time_init_cpu(cpu);
     set_online(cpu);
     sched_idle();

@@ -35,7 +35,7 @@ void grace_call(struct grace_callback *callback, void (*run)(struct grace_callba
 
 static void wait_for_all_cpus(void)
 {
-    static u64 before[HAL_CPUS_MAX]; /* one task runs this */
+    static u32 before[HAL_CPUS_MAX]; /* one task runs this */
     u64 online = cpu_online_mask();
     for (u64 mask = online; mask; mask &= mask - 1) {
         cpu_id_t cpu = (cpu_id_t)__builtin_ctzll(mask);

@@ -51,13 +51,19 @@ HANDLER_2(negate_overflow, "negation overflows")
 HANDLER_3(divrem_overflow, "division by zero, or overflow")
 HANDLER_3(pointer_overflow, "pointer arithmetic wraps")
 HANDLER_3(shift_out_of_bounds, "shift by too much or of a negative")
-HANDLER_2(out_of_bounds, "array index out of bounds")
 HANDLER_2(load_invalid_value, "a value that its type cannot have")
 HANDLER_1(builtin_unreachable, "unreachable code reached")
 HANDLER_1(missing_return, "no value returned")
 HANDLER_1(invalid_builtin, "zero passed to a bit scan")
 HANDLER_1(nonnull_arg, "null passed where it must not be")
 HANDLER_2(vla_bound_not_positive, "array size not positive")
+
+void __ubsan_handle_out_of_bounds(const struct location *at, uintptr_t index);
+HX_USED void __ubsan_handle_out_of_bounds(const struct location *at, uintptr_t index)
+{
+    panic("undefined behaviour: array index %lu out of bounds at %s:%u:%u", index,
+          at->file ? at->file : "?", at->line, at->column);
+}
 
 struct type_record {
     struct location at;

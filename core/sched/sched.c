@@ -6,7 +6,7 @@
  *            with the queue locked and left by the next task, which unlocks: so nobody can wake a
  *            task elsewhere before its registers are saved. Two queues are never locked at once.
  * Invariant: (1) a context is on rq.runnable iff its task is ready or running on that CPU; idle
- *            tasks never are.  nr is the length of that list.
+ *            tasks never are.  queue.nr is the length of that list.
  *            (2) task->cpu names the queue whose lock guards its state; it changes under that lock,
  *            and only while the task is in no queue.
  *            (3) every answer of the policy is checked against (1); a wrong one ejects it in favour
@@ -14,10 +14,11 @@
  * Slices:    the timer is armed only while somebody waits, and never re-armed for a switch that
  *            shortens nothing: it looks at the clock when it fires.
  */
+#include "round_robin_priv.h"
+
 #include <core/cpu.h>
 #include <core/grace.h>
 #include <core/memory.h>
-#include <core/sched.h>
 #include <core/spinlock.h>
 #include <hal/irq.h>
 #include <helix/bits.h>
@@ -31,8 +32,8 @@ struct run_queue {
     struct spinlock lock;
     struct sched_queue queue;           /* l: the policy's view */
     const struct sched_policy_ops *ops; /* l */
+    bool built_in;                      /* l: ops is round robin, which is called in line */
     struct list_node runnable;          /* l: sched_ctx.run_node, inv 1 */
-    u32 nr;                             /* l; read by others for balancing */
     struct task *running;               /* l */
     u64 started_ns;                     /* l: since when it runs */
     u64 slice_end_ns;                   /* l */
@@ -47,9 +48,27 @@ static struct {
     u32 next_hint;            /* l */
 } contexts = {.lock = SPINLOCK_INIT("context ids", LOCK_RANK_TASKS)};
 
+static bool is_built_in(const struct run_queue *rq)
+{
+    return rq->built_in;
+}
+
+static void set_policy(struct run_queue *rq, const struct sched_policy_ops *ops)
+{
+    rq->ops = ops;
+    rq->built_in = ops == &sched_round_robin;
+}
+
+/* inv 2: with the lock of the queue that guards the task, or before anybody can wake it. */
+static void set_cpu(struct task *task, cpu_id_t cpu)
+{
+    task->cpu = task->sched->cpu = cpu;
+    task->rq = &queues[cpu];
+}
+
 u32 sched_queue_length(cpu_id_t cpu)
 {
-    return HX_READ_ONCE(queues[cpu].nr);
+    return HX_READ_ONCE(queues[cpu].queue.nr);
 }
 
 /* ids */
@@ -63,6 +82,7 @@ enum hx_status sched_ctx_init(struct sched_ctx *ctx, struct task *owner)
     ctx->affinity = ~0ull;
     ctx->owner = owner;
     list_init(&ctx->run_node);
+    set_cpu(owner, hal_cpu_number()); /* a moment old at worst: where it wakes first */
     u64 state = spin_lock_irq(&contexts.lock);
     enum hx_status status = HX_ERR_NO_SPACE;
     for (u32 i = 0; i < CONTEXTS_MAX; i++) {
@@ -95,7 +115,7 @@ static void eject_locked(struct run_queue *rq, const char *why)
     if (rq->ops == &sched_round_robin) {
         panic("the built-in scheduling policy failed: %s", why);
     }
-    rq->ops = &sched_round_robin;
+    set_policy(rq, &sched_round_robin);
     memset(rq->queue.state, 0, sizeof(rq->queue.state));
     HX_IGNORE(rq->ops->init(&rq->queue), "the built-in cannot fail");
     struct list_node *node;
@@ -109,12 +129,12 @@ static void eject_locked(struct run_queue *rq, const char *why)
 }
 
 /* A waiting context of this queue, or NULL when none waits. inv 3 */
-static struct sched_ctx *pick_locked(struct run_queue *rq)
+static HX_NOINLINE struct sched_ctx *pick_checked(struct run_queue *rq)
 {
     for (;;) {
         u32 id = rq->ops->pick(&rq->queue);
         if (id == SCHED_ID_NONE) {
-            if (rq->nr == 0) {
+            if (rq->queue.nr == 0) {
                 return NULL;
             }
             eject_locked(rq, "picked nothing although work waits");
@@ -122,35 +142,43 @@ static struct sched_ctx *pick_locked(struct run_queue *rq)
         }
         struct sched_ctx *ctx =
             id < CONTEXTS_MAX ? __atomic_load_n(&contexts.by_id[id], __ATOMIC_ACQUIRE) : NULL;
-        if (hx_likely(ctx && ctx->state == SCHED_CTX_WAITING && ctx->cpu == rq->queue.cpu)) {
+        if (hx_likely(ctx && ctx->state == SCHED_CTX_WAITING &&
+                      ((struct task *)ctx->owner)->cpu == rq->queue.cpu)) {
             return ctx;
         }
         eject_locked(rq, "picked what does not wait here");
     }
 }
 
-static void enqueue_locked(struct run_queue *rq, struct sched_ctx *ctx, u32 flags)
+static u64 start_checked(struct run_queue *rq, struct sched_ctx *ctx)
 {
-    ctx->state = SCHED_CTX_WAITING;
-    ctx->cpu = rq->queue.cpu;
-    list_add_tail(&rq->runnable, &ctx->run_node);
-    rq->nr++;
-    rq->queue.nr = rq->nr;
-    rq->ops->enqueue(&rq->queue, ctx, flags);
+    u64 slice = rq->ops->start(&rq->queue, ctx);
+    return hx_min_u64(hx_max_u64(slice, SCHED_SLICE_MIN_NS), SCHED_SLICE_MAX_NS);
 }
 
-static void leave_locked(struct run_queue *rq, struct sched_ctx *ctx)
+static HX_ALWAYS_INLINE void enqueue_locked(struct run_queue *rq, struct sched_ctx *ctx, u32 flags)
+{
+    ctx->state = SCHED_CTX_WAITING;
+    list_add_tail(&rq->runnable, &ctx->run_node);
+    rq->queue.nr++;
+    if (hx_likely(is_built_in(rq))) {
+        rr_append(&rq->queue, ctx);
+    } else {
+        rq->ops->enqueue(&rq->queue, ctx, flags);
+    }
+}
+
+static HX_ALWAYS_INLINE void leave_locked(struct run_queue *rq, struct sched_ctx *ctx)
 {
     ctx->run_node.prev->next = ctx->run_node.next;
     ctx->run_node.next->prev = ctx->run_node.prev;
-    rq->nr--;
-    rq->queue.nr = rq->nr;
+    rq->queue.nr--;
 }
 
 /* The slice timer must fire by the end of the slice if somebody waits for it. */
 static void arm_slice_locked(struct run_queue *rq)
 {
-    if (rq->nr > 1 && (!rq->slice.armed || rq->slice.node.key > rq->slice_end_ns)) {
+    if (rq->queue.nr > 1 && (!rq->slice.armed || rq->slice.node.key > rq->slice_end_ns)) {
         timer_start(&rq->slice, rq->slice_end_ns);
     }
 }
@@ -247,28 +275,42 @@ void sched_switch(enum sched_put why)
     grace_quiescent(cpu);
     u64 now = time_now_ns(), ran = now - rq->started_ns;
     rq->started_ns = now;
-    rq->queue.now = now;
     from->cpu_ns += ran;
     if (hx_likely(from != cpu->idle)) {
         struct sched_ctx *ctx = from->sched;
         if (from->state == TASK_RUNNING) {
             from->state = TASK_READY;
             ctx->state = SCHED_CTX_WAITING;
-            rq->ops->put(&rq->queue, ctx, ran, why);
+            if (hx_likely(is_built_in(rq))) {
+                rr_append(&rq->queue, ctx);
+            } else {
+                rq->queue.now = now;
+                rq->ops->put(&rq->queue, ctx, ran, why);
+            }
         } else {
             ctx->state = SCHED_CTX_BLOCKED;
-            rq->ops->put(&rq->queue, ctx, ran, SCHED_PUT_LEAVE);
+            if (hx_unlikely(!is_built_in(rq))) {
+                rq->queue.now = now;
+                rq->ops->put(&rq->queue, ctx, ran, SCHED_PUT_LEAVE);
+            }
             leave_locked(rq, ctx);
         }
     } else {
         from->state = TASK_READY;
     }
-    struct sched_ctx *next = pick_locked(rq);
     struct task *to = cpu->idle;
-    if (hx_likely(next != NULL)) {
+    struct sched_ctx *next = NULL;
+    u64 slice = RR_SLICE_NS;
+    if (hx_unlikely(!is_built_in(rq))) {
+        next = pick_checked(rq);
+        slice = next ? start_checked(rq, next) : 0;
+    } else if (!list_is_empty(rr_head(&rq->queue))) {
+        next = rr_take_first(&rq->queue);
+    }
+    if (next) {
         to = next->owner;
         next->state = SCHED_CTX_RUNNING;
-        rq->slice_end_ns = now + rq->ops->start(&rq->queue, next);
+        rq->slice_end_ns = now + slice;
         arm_slice_locked(rq);
     }
     to->state = TASK_RUNNING;
@@ -299,13 +341,9 @@ void sched_preempt(void)
 
 /* waking */
 
-static cpu_id_t choose_cpu(const struct task *task)
+static HX_NOINLINE cpu_id_t choose_among(const struct task *task, u64 allowed)
 {
-    u64 allowed = task->sched->affinity & cpu_online_mask();
     cpu_id_t last = task->cpu;
-    if (allowed == 1ull << last) {
-        return last;
-    }
     if ((allowed >> last & 1) && sched_queue_length(last) == 0) {
         return last;
     }
@@ -321,35 +359,52 @@ static cpu_id_t choose_cpu(const struct task *task)
     return (cpu_id_t)__builtin_ctzll(allowed);
 }
 
-static void make_ready_locked(struct run_queue *rq, struct task *task, u32 flags)
+static HX_ALWAYS_INLINE cpu_id_t choose_cpu(const struct task *task)
+{
+    u64 allowed = task->sched->affinity & cpu_online_mask();
+    return hx_likely(allowed == 1ull << task->cpu) ? task->cpu : choose_among(task, allowed);
+}
+
+/* Somebody waits for the running task's slice to end. */
+static HX_NOINLINE void slice_wanted(struct run_queue *rq)
+{
+    if (rq == cpu_this()->rq) {
+        arm_slice_locked(rq);
+    } else {
+        kick(rq->queue.cpu); /* its own CPU's timer is its own to arm */
+    }
+}
+
+static HX_ALWAYS_INLINE void make_ready_locked(struct run_queue *rq, struct task *task, u32 flags)
 {
     enqueue_locked(rq, task->sched, flags);
-    struct task *running = rq->running;
-    if (hx_unlikely(rq->nr == 1)) { /* it has been idle */
+    if (hx_unlikely(rq->queue.nr == 1)) { /* it has been idle */
         kick(rq->queue.cpu);
         return;
     }
-    if (rq->nr == 2) { /* the running one has company: its slice counts from here on */
-        if (rq == cpu_this()->rq) {
-            arm_slice_locked(rq);
-        } else {
-            kick(rq->queue.cpu);
-            return;
+    if (hx_likely(is_built_in(rq))) {
+        /* Slices are equal, so an armed timer is early enough. */
+        if (hx_unlikely(!rq->slice.armed)) {
+            slice_wanted(rq);
         }
+        return;
     }
-    if (rq->ops->preempts && rq->ops->preempts(&rq->queue, running->sched, task->sched)) {
+    if (rq->queue.nr == 2) { /* the running one has company: its slice counts from here on */
+        slice_wanted(rq);
+    }
+    if (rq->ops->preempts &&
+        rq->ops->preempts(&rq->queue, rq->running->sched, task->sched)) {
         kick(rq->queue.cpu);
     }
 }
 
 /* The run queue that guards the task's state, locked: inv 2. Interrupts masked. */
-static struct run_queue *lock_queue_of(const struct task *task)
+static HX_ALWAYS_INLINE struct run_queue *lock_queue_of(const struct task *task)
 {
     for (;;) {
-        u32 cpu = HX_READ_ONCE(task->cpu);
-        struct run_queue *rq = &queues[cpu];
+        struct run_queue *rq = HX_READ_ONCE(task->rq);
         spin_lock(&rq->lock);
-        if (hx_likely(task->cpu == cpu)) {
+        if (hx_likely(task->rq == rq)) {
             return rq;
         }
         spin_unlock(&rq->lock);
@@ -366,7 +421,7 @@ bool sched_wake_masked(struct task *task)
         task->state = TASK_READY;
         cpu_id_t cpu = choose_cpu(task);
         if (hx_unlikely(cpu != task->cpu)) {
-            task->cpu = cpu;
+            set_cpu(task, cpu);
             task->sched->acct.migrations++;
             spin_unlock(&rq->lock);
             rq = &queues[cpu];
@@ -402,7 +457,7 @@ static struct task *steal(struct run_queue *from, cpu_id_t cpu)
             leave_locked(from, ctx);
             ctx->state = SCHED_CTX_BLOCKED; /* nobody's until it is enqueued again */
             found = ctx->owner;
-            found->cpu = cpu; /* inv 2 */
+            set_cpu(found, cpu);
             break;
         }
     }
@@ -428,7 +483,7 @@ static bool pull(cpu_id_t cpu)
     }
     if (hx_unlikely(!(task->sched->affinity >> cpu & 1))) {
         cpu = choose_cpu(task); /* confined while it was on its way */
-        task->cpu = cpu;
+        set_cpu(task, cpu);
     }
     struct run_queue *rq = &queues[cpu];
     spin_lock(&rq->lock);
@@ -459,7 +514,7 @@ enum hx_status sched_affinity_set(struct task *task, u64 mask)
         rq->ops->dequeue(&rq->queue, ctx);
         leave_locked(rq, ctx);
         ctx->state = SCHED_CTX_BLOCKED;
-        task->cpu = choose_cpu(task);
+        set_cpu(task, choose_cpu(task));
         spin_unlock(&rq->lock);
         rq = &queues[task->cpu];
         spin_lock(&rq->lock);
@@ -484,6 +539,8 @@ void sched_adopt_boot(struct task *boot, struct task *idle)
     spin_lock(&rq->lock);
     cpus[0].idle = idle;
     cpus[0].rq = rq;
+    set_cpu(boot, 0);
+    set_cpu(idle, 0);
     boot->state = TASK_READY;
     enqueue_locked(rq, boot->sched, 0);
     boot->state = TASK_RUNNING;
@@ -499,7 +556,7 @@ void sched_cpu_online(struct task *idle)
 {
     struct cpu *cpu = cpu_this();
     struct run_queue *rq = &queues[cpu->hal.number];
-    idle->cpu = (u32)cpu->hal.number;
+    set_cpu(idle, (cpu_id_t)cpu->hal.number);
     idle->state = TASK_RUNNING;
     cpu->idle = idle;
     cpu->rq = rq;
@@ -539,7 +596,7 @@ enum hx_status sched_init(const struct sched_policy_ops *policy)
         rq->lock = (struct spinlock)SPINLOCK_INIT("run queue", LOCK_RANK_RUNQUEUE);
         list_init(&rq->runnable);
         rq->queue.cpu = cpu;
-        rq->ops = policy;
+        set_policy(rq, policy);
         rq->slice.expired = slice_over;
         enum hx_status status = policy->init(&rq->queue);
         if (status != HX_OK) {

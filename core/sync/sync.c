@@ -107,16 +107,13 @@ void semaphore_init(struct semaphore *semaphore, u32 count)
 
 enum hx_status semaphore_down(struct semaphore *semaphore, u64 deadline_ns)
 {
-    enum hx_status status = HX_OK;
     u64 irqs = spin_lock_irq(&semaphore->queue.lock);
-    if (semaphore->count > 0) {
-        semaphore->count--;
-        spin_unlock(&semaphore->queue.lock);
-    } else {
-        status = wait_locked(&semaphore->queue, deadline_ns);
+    if (semaphore->count == 0) {
+        return wait_locked_irq(&semaphore->queue, deadline_ns, irqs);
     }
-    hal_irq_restore(irqs);
-    return status;
+    semaphore->count--;
+    spin_unlock_irq(&semaphore->queue.lock, irqs);
+    return HX_OK;
 }
 
 bool semaphore_down_try(struct semaphore *semaphore)
@@ -146,26 +143,25 @@ void event_init(struct event *event, bool set, bool auto_reset)
 
 enum hx_status event_wait(struct event *event, u64 deadline_ns)
 {
-    enum hx_status status = HX_OK;
     u64 irqs = spin_lock_irq(&event->queue.lock);
-    if (event->set) {
-        event->set = !event->auto_reset;
-        spin_unlock(&event->queue.lock);
-    } else {
-        status = wait_locked(&event->queue, deadline_ns);
+    if (!event->set) {
+        return wait_locked_irq(&event->queue, deadline_ns, irqs);
     }
-    hal_irq_restore(irqs);
-    return status;
+    event->set = !event->auto_reset;
+    spin_unlock_irq(&event->queue.lock, irqs);
+    return HX_OK;
 }
 
 void event_set(struct event *event)
 {
     u64 irqs = spin_lock_irq(&event->queue.lock);
-    if (event->auto_reset) {
-        event->set = !wait_wake_one_locked(&event->queue);
-    } else {
+    if (!event->auto_reset) {
         event->set = true;
         wait_wake_all_locked(&event->queue);
+    } else if (wait_queue_is_empty_locked(&event->queue)) {
+        event->set = true;
+    } else {
+        wait_wake_one_locked(&event->queue); /* it was not set, or nobody would wait */
     }
     spin_unlock_irq(&event->queue.lock, irqs);
 }

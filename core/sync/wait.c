@@ -12,14 +12,6 @@
 #include <core/wait.h>
 #include <helix/panic.h>
 
-struct wait_entry {
-    struct list_node node;
-    struct task *task;
-    bool woken;   /* a */
-    bool expired; /* a */
-    struct timer timer;
-};
-
 void wait_queue_init(struct wait_queue *queue)
 {
     queue->lock = (struct spinlock)SPINLOCK_INIT("wait queue", LOCK_RANK_WAIT);
@@ -33,7 +25,7 @@ static void wait_expired(struct timer *timer)
     task_wake(entry->task);
 }
 
-static enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns, bool cancellable)
+static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns, bool cancellable)
 {
     struct task *task = task_current();
     struct wait_entry entry;
@@ -82,33 +74,18 @@ enum hx_status wait_locked(struct wait_queue *queue, u64 deadline_ns)
     return wait_on(queue, deadline_ns, true);
 }
 
+enum hx_status wait_locked_irq(struct wait_queue *queue, u64 deadline_ns, u64 irqs)
+{
+    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
+    enum hx_status status = wait_on(queue, deadline_ns, true);
+    hal_irq_restore(irqs);
+    return status;
+}
+
 void wait_locked_uncancellable(struct wait_queue *queue)
 {
     HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
     HX_IGNORE(wait_on(queue, WAIT_FOREVER, false), "it has no deadline and cannot be cancelled");
-}
-
-struct task *wait_first_locked(struct wait_queue *queue)
-{
-    return list_is_empty(&queue->waiters)
-               ? NULL
-               : LIST_ENTRY(queue->waiters.next, struct wait_entry, node)->task;
-}
-
-struct task *wait_wake_one_locked(struct wait_queue *queue)
-{
-    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
-    if (list_is_empty(&queue->waiters)) {
-        return NULL;
-    }
-    struct wait_entry *entry = LIST_ENTRY(queue->waiters.next, struct wait_entry, node);
-    struct task *task = entry->task;
-    list_remove(&entry->node);
-    /* In this order: until `woken` is set the waiter cannot leave, so neither task nor entry can
-     * vanish; one that looks too early waits for the lock. */
-    sched_wake_masked(task);
-    __atomic_store_n(&entry->woken, true, __ATOMIC_RELEASE);
-    return task;
 }
 
 u32 wait_wake_all_locked(struct wait_queue *queue)

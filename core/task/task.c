@@ -98,14 +98,13 @@ enum hx_status task_create(const char *name, void (*entry)(void *arg), void *arg
     if (status != HX_OK) {
         goto out_free_task;
     }
+    task->sched = &task->own;
     status = sched_ctx_init(&task->own, task);
     if (status != HX_OK) {
         goto out_free_stack;
     }
     task->stack_top = task->stack_bottom + KERNEL_STACK_SIZE;
-    task->sched = &task->own;
     task->state = TASK_BLOCKED;
-    task->cpu = hal_cpu_number(); /* a moment old at worst: where it wakes first */
     task->entry = entry;
     task->arg = arg;
     task->references = 1;
@@ -295,10 +294,8 @@ void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx)
     spin_unlock_irq(&tasks.lock, state);
 }
 
-void task_adopt_idle(struct task *task, cpu_id_t cpu)
+void task_adopt_idle(struct task *task)
 {
-    task->cpu = cpu;
-    task->state = TASK_RUNNING;
     hal_current_set(task);
     sched_cpu_online(task);
 }
@@ -322,11 +319,11 @@ enum hx_status task_init(void)
     if (!tasks.cache) {
         return HX_ERR_NO_MEMORY;
     }
+    boot->sched = &boot->own;
     enum hx_status status = sched_ctx_init(&boot->own, boot);
     if (status != HX_OK) {
         return status;
     }
-    boot->sched = &boot->own;
     boot->references = 1;
     boot->stack_bottom = (vaddr_t)__boot_stack_bottom;
     boot->stack_top = (vaddr_t)__boot_stack_top;

@@ -41,6 +41,17 @@ static struct timer_queue queues[HAL_CPUS_MAX] = {
                                 .programmed = NOT_PROGRAMMED},
 };
 
+u64 time_from_counter_ns(u64 counter)
+{
+    const struct time_scale *scale = time_scale;
+    if ((s64)(counter - scale->base_counter) < 0) {
+        scale = &clock.scales[scale == &clock.scales[2]]; /* what was in force then */
+    }
+    u64 ticks = counter - scale->base_counter;
+    return (s64)ticks < 0 ? scale->base_ns
+                          : scale->base_ns + (u64)((u128)ticks * scale->mult >> 32);
+}
+
 static u64 counter_from_ns(u64 ns)
 {
     const struct time_scale *scale = time_scale;
@@ -142,7 +153,7 @@ static void refine(struct timer *timer)
     hal_timer.refine();
     u64 frequency = hal_timer.frequency();
     if (frequency != before && frequency != 0) {
-        u64 counter = hal_counter_read();
+        u64 counter = hal_counter_read() - before / 1000; /* a millisecond ago */
         set_scale(&clock.scales[2], counter, time_from_counter_ns(counter), frequency);
         log_debug("time", "counter refined from %lu to %lu Hz", before, frequency);
     }

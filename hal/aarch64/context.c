@@ -22,12 +22,12 @@ void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(
                       void *arg)
 {
     u64 *record = (u64 *)(stack_top - 16); /* of zeroes: ends backtraces */
-    u64 *saved = record - CONTEXT_SIZE / 8;
-    memset(saved, 0, CONTEXT_SIZE + 16);
+    u64 *saved = record - 4;
     saved[0] = (u64)record; /* x29 */
     saved[1] = (u64)port_context_begin;
-    saved[2] = (u64)entry; /* x19 */
-    saved[3] = (u64)arg;   /* x20 */
+    saved[2] = (u64)entry;
+    saved[3] = (u64)arg;
+    record[0] = record[1] = 0;
     ctx->sp = (vaddr_t)saved;
 }
 

@@ -7,35 +7,13 @@
     .arch   armv8-a+fp+simd
     .text
 
-/* void hal_context_switch(struct hal_context *from, const struct hal_context *to): x0, x1.
- * Interrupts masked. A suspended thread's stack holds x29 x30 x19 .. x28. */
-    .globl hal_context_switch
-    .type hal_context_switch, %function
-hal_context_switch:
-    stp     x29, x30, [sp, #-CONTEXT_SIZE]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
-    mov     x9, sp
-    str     x9, [x0]
-    ldr     x9, [x1]
-    mov     sp, x9
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #CONTEXT_SIZE
-    ret
-
-/* Where hal_context_init() lets a new thread begin: x19 = entry, x20 = its argument. */
+/* Where hal_context_init() lets a new thread begin: its stack holds entry and argument, above them a
+ * frame record of zeroes, to which x29 points already. */
     .globl port_context_begin
     .type port_context_begin, %function
 port_context_begin:
-    mov     x0, x20
-    blr     x19
+    ldp     x1, x0, [sp], #16
+    blr     x1
     brk     #0
 
 /* void hal_fpu_save(void *state), void hal_fpu_restore(const void *state): x0. FPU enabled. */

@@ -22,16 +22,11 @@ void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(
                       void *arg)
 {
     u64 *sp = (u64 *)stack_top;
+    *--sp = 0; /* the record that ends backtraces */
     *--sp = 0;
-    *--sp = 0;
-    u64 record = (u64)sp;
+    *--sp = (u64)arg;
+    *--sp = (u64)entry;
     *--sp = (u64)port_context_begin;
-    *--sp = record;     /* RBP */
-    *--sp = 0;          /* RBX */
-    *--sp = (u64)entry; /* R12 */
-    *--sp = (u64)arg;   /* R13 */
-    *--sp = 0;          /* R14 */
-    *--sp = 0;          /* R15 */
     ctx->sp = (vaddr_t)sp;
 }
 

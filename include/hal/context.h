@@ -21,7 +21,7 @@ void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(
 
 /* Saves the caller in *from and continues *to. Returns when somebody switches back, on whatever
  * CPU that is. Interrupts masked. Neither FPU nor address space are touched. */
-void hal_context_switch(struct hal_context *from, const struct hal_context *to);
+static inline void hal_context_switch(struct hal_context *from, const struct hal_context *to);
 
 /* Where exceptions and system calls from user mode put their frame on this CPU: the top of the
  * current thread's kernel stack. Interrupts masked. */

@@ -20,8 +20,10 @@
  *   void hal_cpu_halt(void)             never returns; interrupts stay masked
  *   void hal_mb(void), hal_rmb(void), hal_wmb(void)   full, read, write barrier between CPUs
  *                                       and devices
- *   u64  hal_counter_read(void)         monotonic counter of hal_timer.frequency(), in order with
- *                                       the instructions around it
+ *   void hal_release_increment(u32 *p)  adds 1 to what only the caller may write now, after all its
+ *                                       earlier accesses: how a ticket lock is given up
+ *   u64  hal_counter_read(void)         monotonic counter of hal_timer.frequency(), read after
+ *                                       the instructions before it
  *   u64  hal_cycles_read(void)          CPU cycles, for measuring only; under an emulator's instruction
  *                                       clock one instruction is one cycle
  *   vaddr_t hal_frame_pointer(void)     frame record of the caller: two words, the caller's frame

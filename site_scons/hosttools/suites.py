@@ -7,6 +7,7 @@ Suites:
     boot     whole boots, read and driven over the serial line      tests/boot/*.py
     boards   every machine that Helix claims to boot on             tests/boot/boards.py
     build    the build and `check` themselves                       tests/build/*.py
+    dis      the scheduler in its simulator                         tests/dis/*.py
     fuzz     each fuzz target for a fixed time
     user     programs in user mode, on both architectures           tests/user/*.py
     bench    the figures against tests/bench/baseline.json
@@ -35,8 +36,8 @@ from .errors import HelixError
 from .guest import Guest, Qmp, run_command
 from .machine import Machine
 
-SUITES = ("host", "kernel", "boot", "user", "boards", "build", "fuzz", "bench", "nightly")
-PYTHON_SUITES = ("boot", "user", "build", "nightly")
+SUITES = ("host", "kernel", "boot", "user", "boards", "build", "dis", "fuzz", "bench", "nightly")
+PYTHON_SUITES = ("boot", "user", "build", "dis", "nightly")
 JOBS = 2
 KERNEL_TIMEOUT, EXEC_TIMEOUT, FUZZ_SECONDS = 120, 60, 20
 OK, FAIL, SKIP = "ok", "FAIL", "skip"
@@ -268,9 +269,9 @@ def select(tests, wanted, arch):
                 raise HelixError(f"test: nothing in {word}; `./helix test --list` names all tests")
             chosen += [test for test in picked if test not in chosen]
     if arch == "host":
-        return [test for test in chosen if test.suite in ("host", "build", "fuzz")]
+        return [test for test in chosen if test.suite in ("host", "build", "dis", "fuzz")]
     return [test for test in chosen if not arch or test.arch in (None, arch)
-            and test.suite not in ("host", "build", "fuzz")]
+            and test.suite not in ("host", "build", "dis", "fuzz")]
 
 
 class Report:

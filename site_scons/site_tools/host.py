@@ -59,6 +59,7 @@ class HostTests:
                                                        "-fsanitize=fuzzer-no-link",
                                                        *fuzzing[1:], SANITIZE[0]])
         self.arch = env["arch"]
+        self.gcc = self._gcc
         self._library = []
         self.units, self.fuzzers = [], []
 
@@ -96,6 +97,18 @@ class HostBuild:
         self.env = env
         self.tests = HostTests(env)
         self.programs = []
+
+    def program(self, name, names, includes="", sanitize=False, libs=("m",)):
+        """A program in $OUT/bin from `names`, relative to the top; beside every include root it
+        sees the folders `includes`. Asserts are on; `sanitize` adds ASan and UBSan."""
+        kind = f"{name}-san" if sanitize else name
+        flags = [*FLAGS, *toolchain.WARNINGS, *(SANITIZE if sanitize else ["-O2"])]
+        env = self.tests.gcc.Clone(CCFLAGS=flags, LIBS=list(libs),
+                                   LINKFLAGS=SANITIZE if sanitize else [])
+        env.Append(CPPPATH=["#" + folder for folder in includes.split()])
+        objects = [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(path)[0]}.o", f"#{path}")
+                   for path in names.split()]
+        self.programs += env.Program(f"$OUT/bin/{name}", objects)
 
     def everything(self):
         database = self.env.CompilationDatabase("$OUT/compile_commands.json")

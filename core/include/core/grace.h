@@ -25,7 +25,7 @@ void grace_wait(void);
 /* This CPU passes a quiescent state. Interrupts masked; scheduler, idle loop, return to user. */
 static inline void grace_quiescent(struct cpu *cpu)
 {
-    __atomic_store_n(&cpu->quiescent, cpu->quiescent + 1, __ATOMIC_RELEASE);
+    hal_release_increment(&cpu->quiescent);
 }
 
 /* Starts the task that waits for the periods. Context: thread, at boot. */

@@ -15,17 +15,17 @@
 #include <helix/types.h>
 
 #define SCHED_POLICY_ABI   1u
-#define SCHED_CPUS_MAX     64u          /* affinity is one word */
-#define SCHED_ID_NONE      0xffffffffu  /* no context */
-#define SCHED_WEIGHT_UNIT  1024u        /* the weight of one ordinary context */
+#define SCHED_CPUS_MAX     64u         /* affinity is one word */
+#define SCHED_ID_NONE      0xffffffffu /* no context */
+#define SCHED_WEIGHT_UNIT  1024u       /* the weight of one ordinary context */
 #define SCHED_WEIGHT_MIN   16u
 #define SCHED_WEIGHT_MAX   (1u << 18)
-#define SCHED_INV_SHIFT    40           /* inv_weight is 2^40 * SCHED_WEIGHT_UNIT / weight */
-#define SCHED_SLICE_MIN_NS 100000ull    /* 0.1 ms */
-#define SCHED_SLICE_MAX_NS 10000000ull  /* 10 ms */
-#define SCHED_CTX_WORDS    10           /* a policy's own state in each context */
-#define SCHED_QUEUE_WORDS  12           /* and in each queue */
-#define SCHED_PIECES_MAX   4            /* CPUs that one real-time context may be split over */
+#define SCHED_INV_SHIFT    40          /* inv_weight is 2^40 * SCHED_WEIGHT_UNIT / weight */
+#define SCHED_SLICE_MIN_NS 100000ull   /* 0.1 ms */
+#define SCHED_SLICE_MAX_NS 10000000ull /* 10 ms */
+#define SCHED_CTX_WORDS    10          /* a policy's own state in each context */
+#define SCHED_QUEUE_WORDS  12          /* and in each queue */
+#define SCHED_PIECES_MAX   4           /* CPUs that one real-time context may be split over */
 
 /* What a context is for. The numbers are part of the system call ABI. */
 enum sched_class {
@@ -72,10 +72,10 @@ struct sched_piece {
 };
 
 struct sched_account {
-    u64 exec_ns;         /* CPU time charged */
-    u64 wait_ns;         /* runnable and not running */
-    u64 donated_in_ns;   /* its runner's time paid by other contexts; see <dis/donate.h> */
-    u64 donated_out_ns;  /* charged here while another runner ran on it */
+    u64 exec_ns;        /* CPU time charged */
+    u64 wait_ns;        /* runnable and not running */
+    u64 donated_in_ns;  /* its runner's time paid by other contexts; see <dis/donate.h> */
+    u64 donated_out_ns; /* charged here while another runner ran on it */
     u32 wakes, switches, preempted, yields, migrations;
     u32 misses, overruns, tokens_empty;
     u64 max_tardiness_ns, last_miss_ns, last_overrun_ns;
@@ -114,7 +114,7 @@ struct sched_ctx {
     struct list_node rt_node;   /* admission lock; on the list of reservations */
     struct list_node move_node; /* inbox lock of the target CPU */
     u64 affinity;               /* l; bit per CPU, never 0 */
-    u64 wake_ns;                /* l; when it became runnable; 0 once it has run */
+    u64 wake_ns;                /* l; 1 + when it was woken; 0 once it has run */
     u64 stop_ns;                /* l; when it last blocked or was put back */
     u64 served_mark;            /* l; queue->served_ns when it last ran */
     struct sched_server server; /* l; Realtime: its CBS. Interactive: the present grant. */
@@ -127,14 +127,14 @@ struct sched_ctx {
     u64 job_deadline;                        /* l; Realtime: of the present job, for statistics */
     u64 job_budget;                          /* l; Realtime: runtime left of the present job */
 
-    u8 pieces, piece;                        /* l; 0 pieces: not split */
+    u8 pieces, piece; /* l; 0 pieces: not split */
     struct sched_piece split[SCHED_PIECES_MAX];
 
-    u64 burst_start_ns;                      /* l; exec_ns at the last wake-up */
-    u32 burst_avg, burst_dev, sleep_avg;     /* l; us, integer averages of the optimizer */
-    u32 opt_slice_us;                        /* l; 0: none */
-    u64 opt_expiry;                          /* l; when what the optimizer set lapses */
-    u64 user_slice_ns;                       /* l; what the intent asked for */
+    u64 burst_start_ns;                  /* l; exec_ns at the last wake-up */
+    u32 burst_avg, burst_dev, sleep_avg; /* l; us, integer averages of the optimizer */
+    u32 opt_slice_us;                    /* l; 0: none */
+    u64 opt_expiry;                      /* l; when what the optimizer set lapses */
+    u64 user_slice_ns;                   /* l; what the intent asked for */
 
     struct dis_runner *home, *runner; /* l; who owns it, and who runs on it now */
     struct dis_hist *hist;            /* I; may be NULL */
@@ -144,10 +144,10 @@ struct sched_ctx {
 
 /* A policy's view of one queue: one per CPU and group. */
 struct sched_queue {
-    u32 cpu;                        /* I */
-    u32 nr;                         /* contexts it holds, the running one included */
-    u64 now;                        /* ns; set before every call */
-    u64 state[SCHED_QUEUE_WORDS];   /* the policy's own, zero before init */
+    u32 cpu;                      /* I */
+    u32 nr;                       /* contexts it holds, the running one included */
+    u64 now;                      /* ns; set before every call */
+    u64 state[SCHED_QUEUE_WORDS]; /* the policy's own, zero before init */
 };
 
 #define SCHED_ENQ_WAKE 1u /* it was blocked; otherwise it is new here or moved */

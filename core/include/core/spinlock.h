@@ -44,8 +44,10 @@ static inline void spin_lock(struct spinlock *lock) HX_ACQUIRES(lock)
 {
     lockdep_acquire(lock);
     u32 ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-    while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) {
-        hal_cpu_relax();
+    if (hx_unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)) {
+        do {
+            hal_cpu_relax();
+        } while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket);
     }
 #ifdef HX_DEBUG
     lock->holder = hal_cpu_number() + 1;
@@ -55,7 +57,7 @@ static inline void spin_lock(struct spinlock *lock) HX_ACQUIRES(lock)
 static inline void spin_unlock(struct spinlock *lock) HX_RELEASES(lock)
 {
     lockdep_release(lock);
-    __atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+    hal_release_increment(&lock->serving);
 }
 
 /* The same with interrupts masked in between; the state before goes to spin_unlock_irq. */

@@ -41,6 +41,7 @@ struct task {
     bool fpu_used;              /* o: has FPU state worth keeping */
     bool killed;                /* a: to end before it reaches user mode */
     u32 cpu;                    /* r: where it runs or ran last */
+    struct run_queue *rq;       /* r: that CPU's, whose lock `r` is */
     struct sched_ctx *sched;    /* r: the context it runs on */
     struct sched_ctx own;       /* the one it has for itself */
     vaddr_t stack_bottom, stack_top; /* I */
@@ -127,7 +128,7 @@ void task_finish(struct task *task);
 
 /* Turns the code that runs on a CPU into a task that has no stack of its own to free: the idle
  * task of a CPU. Context: that CPU, interrupts masked. */
-void task_adopt_idle(struct task *task, cpu_id_t cpu);
+void task_adopt_idle(struct task *task);
 
 static inline void preempt_enable(void)
 {

@@ -19,21 +19,17 @@ struct time_scale {
 };
 extern const struct time_scale *time_scale;
 
-/* Nanoseconds since the kernel started, monotonic, for a value of hal_counter_read(); for one
- * before the present scale, the scale's beginning. All are 0 until time_init(). Context: any. */
-static inline u64 time_from_counter_ns(u64 counter)
-{
-    const struct time_scale *scale = __atomic_load_n(&time_scale, __ATOMIC_CONSUME);
-    u64 ticks = counter - scale->base_counter;
-    u64 ns = (u64)((u128)ticks * scale->mult >> 32);
-    return scale->base_ns + (hx_unlikely((s64)ticks < 0) ? 0 : ns);
-}
-
-/* The present. */
+/* Nanoseconds since the kernel started, monotonic; 0 until time_init(). A scale begins a moment
+ * before it is published, so no CPU's counter is behind it. Context: any. */
 static inline u64 time_now_ns(void)
 {
-    return time_from_counter_ns(hal_counter_read());
+    const struct time_scale *scale = time_scale;
+    u64 ticks = hal_counter_read() - scale->base_counter;
+    return scale->base_ns + (u64)((u128)ticks * scale->mult >> 32);
 }
+
+/* The same for an earlier value of hal_counter_read(), since the kernel's first instruction. */
+u64 time_from_counter_ns(u64 counter);
 
 /* Nanoseconds since 1970-01-01 00:00 UTC. Return: HX_OK, HX_ERR_NOT_SUPPORTED (this machine has no
  * clock), HX_ERR_IO. Context: thread or early. */

@@ -255,6 +255,7 @@ void space_destroy(struct space *space)
     }
     region_map_fini(&space->map);
     hal_mmu.space_fini(&space->hal);
+    HX_DEBUG_ASSERT(frame_count_owner(space->owner) == 0); /* the count walks all of memory */
     number_free(space->owner - FRAME_FIRST_SPACE);
     kfree(space);
 }

@@ -141,11 +141,16 @@ static inline void hal_wmb(void)
     __asm__ volatile("dsb st" ::: "memory");
 }
 
+static inline void hal_release_increment(u32 *p)
+{
+    __atomic_store_n(p, *p + 1, __ATOMIC_RELEASE);
+}
+
 /* The virtual counter: with CNTVOFF 0 it is the physical one, and no hypervisor traps it. */
 static inline u64 hal_counter_read(void)
 {
     u64 value;
-    __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(value)::"memory");
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(value)::"memory");
     return value;
 }
 

@@ -4,6 +4,26 @@
 #ifndef PORT_CONTEXT_H
 #define PORT_CONTEXT_H
 
+/* In line, so that the compiler saves only the registers that are in use. A suspended thread's stack
+ * holds, from its RSP up, where to go on and, if that is here, RBP. */
+static HX_ALWAYS_INLINE void hal_context_switch(struct hal_context *from,
+                                                const struct hal_context *to)
+{
+    __asm__ volatile("pushq %%rbp\n\t"
+                     "leaq 1f(%%rip), %%rax\n\t"
+                     "pushq %%rax\n\t"
+                     "movq %%rsp, (%0)\n\t"
+                     "movq (%1), %%rsp\n\t"
+                     "popq %%rax\n\t"
+                     "jmp *%%rax\n"
+                     "1:\n\t"
+                     "popq %%rbp"
+                     : "+D"(from), "+S"(to)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                       "r15", "cc", "memory");
+}
+
 static inline u64 hal_syscall_number(const struct hal_trap_frame *frame)
 {
     return frame->rax;

@@ -140,6 +140,12 @@ static inline void hal_wmb(void)
     __asm__ volatile("sfence" ::: "memory");
 }
 
+/* Stores are not reordered with earlier accesses here (SDM vol. 3, 8.2.2). */
+static inline void hal_release_increment(u32 *p)
+{
+    __asm__ volatile("incl %0" : "+m"(*p)::"memory", "cc");
+}
+
 static inline u64 hal_counter_read(void)
 {
     u32 low, high;

@@ -129,6 +129,11 @@ static inline void hal_wmb(void)
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
+static inline void hal_release_increment(u32 *p)
+{
+    __atomic_store_n(p, *p + 1, __ATOMIC_RELEASE);
+}
+
 static inline u64 hal_counter_read(void)
 {
     port_cpu.counter += port_cpu.counter_step;
