@@ -83,7 +83,9 @@ bool space_fits(const struct hfs *fs, u64 nodes, u64 blocks, u64 floor);
 enum hx_status space_write(struct hfs *fs, struct hfs_uber *uber) HX_MUST_CHECK;
 /* The commit that space_write was part of is durable. */
 void space_committed(struct hfs *fs, const struct hfs_uber *uber);
-/* Calls visit with the bitmap of each group as committed. */
+/* What the summary says about a group, and its bitmap, loaded when need be. */
+enum hx_status space_group_entry(struct hfs *fs, u32 index,
+                                 struct hfs_space_entry *out) HX_MUST_CHECK;
 enum hx_status space_group_get(struct hfs *fs, u32 index, struct space_group **out) HX_MUST_CHECK;
 
 /* Nodes */
@@ -162,6 +164,11 @@ void node_abandon(struct hfs *fs);
 /* Reads a node in any of its copies into bytes, checked; repairs a bad copy when it may. */
 enum hx_status node_read(struct hfs *fs, struct hfs_subvol *sv, const struct node_expect *expect,
                          u8 *bytes) HX_MUST_CHECK;
+
+/* The same for one copy, and a repair of one copy from the other through a buffer. */
+enum hx_status node_copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
+                              const struct node_expect *expect, u8 *bytes) HX_MUST_CHECK;
+enum hx_status node_copy_repair(struct hfs *fs, u64 good, u64 bad, u8 *bytes) HX_MUST_CHECK;
 
 /* Tree */
 
@@ -387,6 +394,11 @@ void unstable_drop(struct hfs *fs);
 /* Writes again what a failed flush may have lost, then flushes. */
 enum hx_status dev_flush(struct hfs *fs) HX_MUST_CHECK;
 void freeze(struct hfs *fs, const char *why, enum hx_status status);
+
+/* Opens the durable root without the log, for reading only. */
+enum hx_status fs_open_committed(struct bdev *dev, const struct hfs_mount_opts *opts,
+                                 struct hfs **out) HX_MUST_CHECK;
+void fs_close(struct hfs *fs);
 
 /* Labels */
 

@@ -92,7 +92,6 @@ static enum hx_status fs_new(struct bdev *dev, const struct hfs_mount_opts *opts
     fs->dev = dev;
     fs->opts = *opts;
     fs->super = *super;
-    fs->read_only = (opts->flags & HFS_MOUNT_RDONLY) != 0 || dev->read_only;
     struct list_node *lists[] = {&fs->dirty_nodes,  &fs->pool,     &fs->subvols,
                                  &fs->dirty_inodes, &fs->unstable, &fs->space.groups,
                                  &fs->space.pages[0], &fs->space.pages[1]};
@@ -121,7 +120,7 @@ static enum hx_status fs_new(struct bdev *dev, const struct hfs_mount_opts *opts
     return HX_OK;
 }
 
-static void fs_close(struct hfs *fs)
+void fs_close(struct hfs *fs)
 {
     inodes_drop_all(fs);
     subvol_forget_all(fs);
@@ -202,10 +201,11 @@ static enum hx_status mount_log(struct hfs *fs)
     return txg_commit(fs);
 }
 
-enum hx_status hfs_mount(struct bdev *dev, const struct hfs_mount_opts *opts, struct hfs **out_fs)
+/* Label, buffers and the newest intact root; nothing is written (inv 1: no repairs either before
+ * the mount has succeeded). fs->read_only is set. */
+enum hx_status fs_open_committed(struct bdev *dev, const struct hfs_mount_opts *opts,
+                                 struct hfs **out)
 {
-    static const struct hfs_mount_opts defaults;
-    opts = opts != NULL ? opts : &defaults;
     u8 *ring = os_alloc(2 * HFS_RING * (size_t)HFS_BLOCK);
     if (ring == NULL) {
         return HX_ERR_NO_MEMORY;
@@ -216,27 +216,37 @@ enum hx_status hfs_mount(struct bdev *dev, const struct hfs_mount_opts *opts, st
     if (status == HX_OK) {
         status = fs_new(dev, opts, &super, &fs);
     }
-    if (status == HX_OK && (super.ro_compat & ~HFS_RO_COMPAT_KNOWN) != 0) {
-        fs->read_only = true;
-    }
     if (status == HX_OK) {
-        bool read_only = fs->read_only;
-        fs->read_only = true; /* inv 1: no repairs before the mount has succeeded */
+        fs->read_only = true;
         status = root_find(fs, ring);
         if (status == HX_OK) {
             space_init(fs);
-            fs->read_only = read_only;
-            status = mount_log(fs);
+            *out = fs;
+        } else {
+            fs_close(fs);
         }
     }
     os_free(ring);
+    return status;
+}
+
+enum hx_status hfs_mount(struct bdev *dev, const struct hfs_mount_opts *opts, struct hfs **out_fs)
+{
+    static const struct hfs_mount_opts defaults;
+    opts = opts != NULL ? opts : &defaults;
+    struct hfs *fs;
+    enum hx_status status = fs_open_committed(dev, opts, &fs);
+    if (status != HX_OK) {
+        return status;
+    }
+    fs->read_only = (opts->flags & HFS_MOUNT_RDONLY) != 0 || dev->read_only ||
+                    (fs->super.ro_compat & ~HFS_RO_COMPAT_KNOWN) != 0;
+    status = mount_log(fs);
     if (status == HX_OK && !fs->read_only) {
         status = subvol_reap(fs);
     }
     if (status != HX_OK) {
-        if (fs != NULL) {
-            fs_close(fs);
-        }
+        fs_close(fs);
         return status;
     }
     *out_fs = fs;

@@ -117,7 +117,7 @@ static struct crypt_aad node_aad(const struct hfs *fs, const struct hfs_node_hea
 }
 
 /* One copy: checksums, then decryption, then form. */
-static enum hx_status copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
+enum hx_status node_copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
                                 const struct node_expect *expect, u8 *bytes)
 {
     enum hx_status status = bdev_read(fs->dev, addr, HFS_NODE_BLOCKS, bytes);
@@ -129,7 +129,10 @@ static enum hx_status copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
         return HX_ERR_CORRUPT;
     }
     if ((head->flags & HFS_NODE_ENCRYPTED) != 0) {
-        if (sv == NULL || !sv->unlocked) {
+        if (sv == NULL) {
+            return HX_ERR_CORRUPT;
+        }
+        if (!sv->unlocked) {
             return HX_ERR_ACCESS;
         }
         struct crypt_aad aad = node_aad(fs, head);
@@ -149,30 +152,32 @@ static enum hx_status copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
     return node_check(fs, bytes, expect);
 }
 
-/* The good copy over the bad one. Ciphertext cannot be rebuilt from what was decrypted, so the
- * good one is read again. */
-static void copy_repair(struct hfs *fs, u64 good, u64 bad, u8 *bytes)
+enum hx_status node_copy_repair(struct hfs *fs, u64 good, u64 bad, u8 *bytes)
 {
-    struct hfs_node_head *head = (struct hfs_node_head *)bytes;
-    bool crypted = (head->flags & HFS_NODE_ENCRYPTED) != 0;
-    if (fs->read_only || fs->frozen || fs->dev->read_only || crypted) {
-        return; /* scrub repairs encrypted nodes */
-    }
-    (void)good;
-    HX_IGNORE(bdev_write(fs->dev, bad, HFS_NODE_BLOCKS, bytes), "the good copy still serves");
+    /* Read again: what was decrypted is not what is stored. */
+    enum hx_status status = bdev_read(fs->dev, good, HFS_NODE_BLOCKS, bytes);
+    return status == HX_OK ? bdev_write(fs->dev, bad, HFS_NODE_BLOCKS, bytes) : status;
 }
 
 enum hx_status node_read(struct hfs *fs, struct hfs_subvol *sv, const struct node_expect *expect,
                          u8 *bytes)
 {
-    enum hx_status status = copy_read(fs, sv, expect->ptr->addr, expect, bytes);
+    enum hx_status status = node_copy_read(fs, sv, expect->ptr->addr, expect, bytes);
     if (status == HX_OK || status == HX_ERR_ACCESS || expect->ptr->copy == 0) {
         return status;
     }
-    if (copy_read(fs, sv, expect->ptr->copy, expect, bytes) != HX_OK) {
+    if (node_copy_read(fs, sv, expect->ptr->copy, expect, bytes) != HX_OK) {
         return status;
     }
-    copy_repair(fs, expect->ptr->copy, expect->ptr->addr, bytes);
+    if (!fs->read_only && !fs->frozen && !fs->dev->read_only) {
+        /* In a buffer of its own: bytes is the answer. Without memory scrub does it some day. */
+        u8 *raw = os_alloc(HFS_NODE);
+        if (raw != NULL) {
+            HX_IGNORE(node_copy_repair(fs, expect->ptr->copy, expect->ptr->addr, raw),
+                      "the good copy still serves");
+            os_free(raw);
+        }
+    }
     return HX_OK;
 }
 

@@ -231,6 +231,16 @@ static enum hx_status summary_get(struct hfs *fs, u32 group, struct space_page *
     return status;
 }
 
+enum hx_status space_group_entry(struct hfs *fs, u32 index, struct hfs_space_entry *out)
+{
+    struct space_page *page;
+    enum hx_status status = summary_get(fs, index, &page);
+    if (status == HX_OK) {
+        *out = page->entry[index % HFS_FANOUT];
+    }
+    return status;
+}
+
 enum hx_status space_group_get(struct hfs *fs, u32 index, struct space_group **out)
 {
     struct space_page *page;

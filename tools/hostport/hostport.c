@@ -7,6 +7,7 @@
 #include "hostport.h"
 
 #include <fs/os.h>
+#include <helix/format.h>
 #include <helix/panic.h>
 #include <helix/status.h>
 #include <helix/string.h>
@@ -236,4 +237,19 @@ const char *hx_status_name(enum hx_status status)
 const char *hx_status_words(enum hx_status status)
 {
     return status <= 0 && -status <= HX_STATUS_LAST ? sentences[-status] : "an unknown error";
+}
+
+size_t format_buffer_va(char *buf, size_t size, const char *fmt, va_list args)
+{
+    int n = vsnprintf(buf, size, fmt, args);
+    return n > 0 ? (size_t)n : 0;
+}
+
+size_t format_buffer(char *buf, size_t size, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    size_t n = format_buffer_va(buf, size, fmt, args);
+    va_end(args);
+    return n;
 }
