@@ -826,14 +826,6 @@ static enum hx_status store_inline(struct hfs_inode *inode)
     return status;
 }
 
-/* The inode's item without inline data. */
-static enum hx_status store_bare(struct hfs_inode *inode)
-{
-    struct hfs_key key = {inode->ino, HFS_KIND_INODE, 0};
-    inode->time_dirty = false;
-    return tree_put(&inode->sv->tree, &key, &inode->d, sizeof(inode->d));
-}
-
 enum hx_status file_writeback(struct hfs_inode *inode)
 {
     bool was_inline = (inode->d.flags & HFS_INODE_INLINE) != 0;
@@ -845,7 +837,7 @@ enum hx_status file_writeback(struct hfs_inode *inode)
     }
     if (was_inline) {
         inode->d.flags &= ~HFS_INODE_INLINE;
-        enum hx_status status = store_bare(inode);
+        enum hx_status status = inode_store_bare(inode);
         if (status != HX_OK) {
             return status;
         }
@@ -944,7 +936,7 @@ enum hx_status do_extent(struct hfs_inode *inode, u64 index, const struct hfs_ex
     }
     if ((inode->d.flags & HFS_INODE_INLINE) != 0) {
         inode->d.flags &= ~HFS_INODE_INLINE;
-        status = store_bare(inode);
+        status = inode_store_bare(inode);
     }
     if (status == HX_OK) {
         struct hfs_extent *copy = (struct hfs_extent *)fs->item2;
@@ -981,23 +973,20 @@ static enum hx_status page_zero(struct hfs_inode *inode, u64 index, u32 from, u3
     return status;
 }
 
-/* Truncates a file with inline data. */
+/* Truncates a file with inline data, and perhaps more of it in pages only. */
 static enum hx_status truncate_inline(struct hfs_inode *inode, u64 size)
 {
     enum hx_status status = inline_to_page(inode);
     if (status != HX_OK) {
         return status;
     }
-    struct hfs_page *page = page_find(inode, 0);
-    u64 keep = hx_min_u64(size, inode->d.size);
-    if (keep < HFS_BLOCK) {
-        memset(page->data + keep, 0, HFS_BLOCK - keep);
+    u64 last = (size + HFS_BLOCK - 1) / HFS_BLOCK;
+    file_drop_pages(inode, hx_max_u64(last, 1));
+    struct hfs_page *page = page_find(inode, size / HFS_BLOCK);
+    if (page != NULL) {
+        memset(page->data + size % HFS_BLOCK, 0, HFS_BLOCK - size % HFS_BLOCK);
     }
     inode->d.size = size;
-    /* Pages above the first cannot have been cut off: they would be above HFS_INLINE_MAX. */
-    if (size <= HFS_BLOCK) {
-        file_drop_pages(inode, 1);
-    }
     return HX_OK;
 }
 
@@ -1048,7 +1037,7 @@ enum hx_status file_trim(struct hfs_inode *inode)
 {
     struct hfs *fs = inode->sv->fs;
     while (inode->trim) {
-        enum hx_status status = op_begin(fs, inode->sv, 16, 0, TIER_DELETE);
+        enum hx_status status = op_begin(fs, inode->sv, 4, 0, TIER_DELETE);
         if (status != HX_OK) {
             return status;
         }
@@ -1268,7 +1257,7 @@ enum hx_status hfs_truncate(struct hfs_inode *inode, u64 size)
     bool shrink = size < inode->d.size;
     enum hx_status status = file_trim(inode);
     if (status == HX_OK) {
-        status = op_begin(fs, inode->sv, 16, pages_touched(inode, 1),
+        status = op_begin(fs, inode->sv, 4, pages_touched(inode, 1),
                           shrink ? TIER_DELETE : TIER_NORMAL);
     }
     if (status == HX_OK) {
@@ -1300,7 +1289,7 @@ static enum hx_status punch_slice(struct hfs_inode *inode, u64 off, u64 len)
 {
     struct hfs *fs = inode->sv->fs;
     enum hx_status status =
-        op_begin(fs, inode->sv, 16, pages_touched(inode, 2), TIER_NORMAL);
+        op_begin(fs, inode->sv, 4, pages_touched(inode, 2), TIER_DELETE);
     if (status != HX_OK) {
         return status;
     }

@@ -431,7 +431,7 @@ void subvol_forget_all(struct hfs *fs);
 #define HFS_IFREG   0100000u
 #define HFS_IFLNK   0120000u
 #define HFS_ISGID   0002000u
-#define HFS_SLICE   2048u /* extents that one operation removes at most */
+#define HFS_SLICE   512u  /* extents that one operation removes at most */
 
 static inline bool inode_is(const struct hfs_inode *inode, u32 type)
 {
@@ -444,6 +444,7 @@ void inode_put(struct hfs_inode *inode);
 /* An inode in memory only, held. */
 enum hx_status inode_new(struct hfs_subvol *sv, u64 ino, struct hfs_inode **out) HX_MUST_CHECK;
 enum hx_status inode_store(struct hfs_inode *inode) HX_MUST_CHECK; /* inline data stays */
+enum hx_status inode_store_bare(struct hfs_inode *inode) HX_MUST_CHECK; /* without any */
 /* Takes one link away; without links the inode becomes an orphan, or goes at once. */
 enum hx_status inode_drop_link(struct hfs_inode *inode, s64 now) HX_MUST_CHECK;
 enum hx_status inode_check(const struct hfs_dinode *d, u32 len);

@@ -113,11 +113,9 @@ void inode_put(struct hfs_inode *inode)
     if (--inode->refs > 0) {
         return;
     }
-    if (inode->d.nlink == 0) {
-        file_drop_pages(inode, 0); /* nobody can ask for them any more */
-        inode->sv->reap_pending |= inode->orphan;
-    }
-    if (inode->page_count == 0) {
+    if (inode->orphan) {
+        inode->sv->reap_pending = true; /* it stays in memory, where orphans_reap finds it */
+    } else if (inode->page_count == 0) {
         inode_free(inode);
     }
 }
@@ -146,6 +144,13 @@ enum hx_status inode_store(struct hfs_inode *inode)
         tree_release(&path);
     }
     return status;
+}
+
+enum hx_status inode_store_bare(struct hfs_inode *inode)
+{
+    struct hfs_key key = {inode->ino, HFS_KIND_INODE, 0};
+    inode->time_dirty = false;
+    return tree_put(&inode->sv->tree, &key, &inode->d, sizeof(inode->d));
 }
 
 struct hfs_rec record_for(const struct hfs_inode *inode, u32 type, s64 now)
@@ -219,11 +224,21 @@ static enum hx_status inode_reap(struct hfs_inode *inode)
     struct hfs_subvol *sv = inode->sv;
     bool done = false;
     while (!done) {
-        enum hx_status status = op_begin(sv->fs, sv, 16, 0, TIER_DELETE);
+        enum hx_status status = op_begin(sv->fs, sv, 4, 0, TIER_DELETE);
         if (status != HX_OK) {
             return status;
         }
-        status = extents_remove(inode, 0, ~0ull, &done);
+        if (inode->d.size > 0 || inode->page_count > 0) {
+            file_drop_pages(inode, 0);
+            inode->d.size = 0;
+            status = inode_store_bare(inode);
+        }
+        if (status == HX_OK) {
+            status = extents_remove(inode, 0, ~0ull, &done);
+        }
+        if (status == HX_OK && !done) {
+            status = inode_store(inode);
+        }
         if (status == HX_OK && done) {
             status = inode_erase(inode);
         }
@@ -248,6 +263,9 @@ static enum hx_status orphan_reap(struct hfs_subvol *sv, u64 ino)
         status = file_trim(inode);
     } else if (inode->refs == 1) {
         status = inode_reap(inode);
+    }
+    if (status == HX_OK && inode->refs == 1) {
+        inode->orphan = false; /* nothing is left of it */
     }
     bool pending = sv->reap_pending;
     inode_put(inode);

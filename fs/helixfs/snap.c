@@ -224,7 +224,7 @@ static enum hx_status reap_snapshot(struct hfs *fs, struct hfs_subvol *sv)
     bool done = false;
     enum hx_status status = HX_OK;
     while (status == HX_OK && !done) {
-        status = op_begin(fs, NULL, 16, 0, TIER_DELETE);
+        status = op_begin(fs, NULL, 6, 0, TIER_DELETE);
         if (status == HX_OK) {
             status = dead_slice(fs, &sv->d, limit, &key, &done);
             if (status == HX_OK && done) {
@@ -241,7 +241,7 @@ static enum hx_status reap_tree(struct hfs *fs, struct hfs_subvol *sv)
     bool done = false;
     enum hx_status status = HX_OK;
     while (status == HX_OK && !done) {
-        status = op_begin(fs, sv, 16, 0, TIER_DELETE);
+        status = op_begin(fs, sv, 6, 0, TIER_DELETE);
         if (status == HX_OK) {
             sv->d.flags &= ~HFS_SV_SNAPSHOT;
             status = tree_prune(&sv->tree, sv->d.floor, SLICE / 32, &done);

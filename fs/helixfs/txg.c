@@ -141,7 +141,7 @@ enum hx_status op_begin(struct hfs *fs, struct hfs_subvol *sv, u32 paths, u32 bl
             return status;
         }
     }
-    u64 nodes = paths_cost(fs, sv, paths) + 2ull * blocks; /* a page may need a leaf, and split it */
+    u64 nodes = paths_cost(fs, sv, paths) + blocks / 8; /* the pages of one operation lie together */
     /* Two commits give back what was freed: the first makes it unused, the second lets it go. */
     for (u32 attempt = 0;; attempt++) {
         u64 all = nodes + pages_cost(fs) + COMMIT_NODES / fs->super.copies;
