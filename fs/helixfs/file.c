@@ -453,7 +453,7 @@ static enum hx_status read_page(struct reader *r, u64 index, u32 from, u32 n, u8
         }
         r->has = true;
     }
-    struct hfs_block *block;
+    struct hfs_block *block = NULL;
     enum hx_status status = block_get(inode, r->at.start, r->at.ext, index, &block);
     if (status == HX_OK) {
         memcpy(dst, block->data + from, n);
@@ -1075,27 +1075,24 @@ enum hx_status do_punch(struct hfs_inode *inode, u64 off, u64 len, s64 now)
     if (end == inode->d.size) {
         last = (end + HFS_BLOCK - 1) / HFS_BLOCK;
     }
-    if ((inode->d.flags & HFS_INODE_INLINE) != 0) {
-        status = inline_to_page(inode);
-        first = hx_max_u64(first, 1); /* page 0 carries the inline data, if only zeroes */
-        if (status == HX_OK && off < HFS_BLOCK) {
-            status = page_zero(inode, 0, (u32)off, (u32)hx_min_u64(end, HFS_BLOCK));
-        }
-    } else {
-        if (off % HFS_BLOCK != 0) {
-            u64 stop = hx_min_u64(end, first * HFS_BLOCK);
-            status = page_zero(inode, first - 1, (u32)(off % HFS_BLOCK),
-                               (u32)(stop - (first - 1) * HFS_BLOCK));
-        }
-        if (status == HX_OK && last >= first && end % HFS_BLOCK != 0 && end != inode->d.size) {
-            status = page_zero(inode, last, 0, (u32)(end % HFS_BLOCK));
-        }
-        if (status == HX_OK && last > first) {
-            status = unseal(inode, first);
-        }
-        if (status == HX_OK && last > first) {
-            status = unseal(inode, last);
-        }
+    bool inlined = (inode->d.flags & HFS_INODE_INLINE) != 0;
+    status = inline_to_page(inode);
+    if (status == HX_OK && off % HFS_BLOCK != 0) {
+        u64 stop = hx_min_u64(end, first * HFS_BLOCK);
+        status = page_zero(inode, first - 1, (u32)(off % HFS_BLOCK),
+                           (u32)(stop - (first - 1) * HFS_BLOCK));
+    }
+    if (status == HX_OK && last >= first && end % HFS_BLOCK != 0 && end != inode->d.size) {
+        status = page_zero(inode, last, 0, (u32)(end % HFS_BLOCK));
+    }
+    if (status == HX_OK && inlined && first == 0 && last > 0) {
+        status = page_zero(inode, first++, 0, HFS_BLOCK); /* inv 5: page 0 stays, if only zeroes */
+    }
+    if (status == HX_OK && last > first) {
+        status = unseal(inode, first);
+    }
+    if (status == HX_OK && last > first) {
+        status = unseal(inode, last);
     }
     for (u64 i = first; status == HX_OK && i < last; i++) {
         struct hfs_page *page = page_find(inode, i);
@@ -1103,7 +1100,7 @@ enum hx_status do_punch(struct hfs_inode *inode, u64 off, u64 len, s64 now)
             page_drop(page);
         }
     }
-    if (status == HX_OK && last > first && (inode->d.flags & HFS_INODE_INLINE) == 0) {
+    if (status == HX_OK && last > first && !inlined) {
         bool done;
         status = extents_remove(inode, first, last, &done);
     }
@@ -1293,10 +1290,7 @@ static enum hx_status punch_slice(struct hfs_inode *inode, u64 off, u64 len)
     if (status != HX_OK) {
         return status;
     }
-    status = file_order(inode);
-    if (status == HX_OK) {
-        status = log_reserve(fs, 1, 0);
-    }
+    status = log_reserve(fs, 1, 0);
     s64 now = os_time_ns();
     if (status == HX_OK) {
         status = do_punch(inode, off, len, now);
@@ -1323,6 +1317,12 @@ enum hx_status hfs_punch(struct hfs_inode *inode, u64 off, u64 len)
     os_mutex_acquire(fs->lock);
     u64 at = off, end = hx_min_u64(off + len, inode->d.size);
     enum hx_status status = file_trim(inode);
+    if (status == HX_OK) { /* even where nothing but holes is found: earlier writes come first */
+        status = op_begin(fs, inode->sv, 1, 0, TIER_DELETE);
+        if (status == HX_OK) {
+            status = op_end(fs, file_order(inode));
+        }
+    }
     while (status == HX_OK && at < end) {
         status = seek(inode, at, false, &at); /* holes stay as they are */
         if (status == HX_ERR_END || (status == HX_OK && at >= end)) {

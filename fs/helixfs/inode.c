@@ -165,7 +165,8 @@ struct hfs_rec record_for(const struct hfs_inode *inode, u32 type, s64 now)
 static bool inode_is_light(const struct hfs_inode *inode)
 {
     bool content = inode_is(inode, HFS_IFREG) && (inode->d.flags & HFS_INODE_INLINE) == 0;
-    return inode->refs == 1 && !content && inode->d.xattrs == 0 && inode->page_count == 0;
+    return inode->refs == 1 && !content && inode->d.xattrs == 0 && inode->page_count == 0 &&
+           !inode->sv->fs->log.replaying; /* later records may be about an open file */
 }
 
 enum hx_status inode_drop_link(struct hfs_inode *inode, s64 now)

@@ -38,6 +38,12 @@ static u32 node_used(const struct hfs_node *node)
     return sum;
 }
 
+/* An empty value lies at the end of the node: where it would have been belongs to others. */
+static u16 value_off(u32 off, u32 len)
+{
+    return (u16)(len > 0 ? off : HFS_NODE);
+}
+
 /* Rewrites the values without gaps; scratch is HFS_NODE bytes. */
 static void leaf_pack(struct hfs_node *node, u8 *scratch)
 {
@@ -47,7 +53,7 @@ static void leaf_pack(struct hfs_node *node, u8 *scratch)
         at -= (u32)hx_align_up(items[i].len, 8);
         memset(scratch + at, 0, hx_align_up(items[i].len, 8));
         memcpy(scratch + at, node->bytes + items[i].off, items[i].len);
-        items[i].off = (u16)at;
+        items[i].off = value_off(at, items[i].len);
     }
     u32 low = (u32)(sizeof(*node->head) + node->head->count * sizeof(*items));
     memcpy(node->bytes + at, scratch + at, HFS_NODE - at);
@@ -77,7 +83,7 @@ static void leaf_insert(struct hfs *fs, struct hfs_node *node, u32 slot, const s
     if (value != NULL) {
         memcpy(node->bytes + off, value, len);
     }
-    items[slot] = (struct hfs_item){.key = *key, .off = (u16)off, .len = (u16)len};
+    items[slot] = (struct hfs_item){.key = *key, .off = value_off(off, len), .len = (u16)len};
     node->head->data = (u16)off;
     node->head->count++;
 }
