@@ -9,7 +9,7 @@
 #ifdef __ASSEMBLER__
 #define HAL_LAYOUT_C(x) x
 #else
-#define HAL_LAYOUT_C(x) x##ull
+#define HAL_LAYOUT_C(x) x##ul
 #endif
 
 #define USER_SPACE_END HAL_LAYOUT_C(0x0000800000000000)

@@ -5,7 +5,7 @@
 
 #include <helix/types.h>
 
-#define HX_BIT(n) (1ull << (n))
+#define HX_BIT(n) ((u64)1 << (n))
 
 static inline bool hx_is_pow2(u64 v)
 {
@@ -56,6 +56,10 @@ static inline bool hx_range_fits(u64 base, u64 size, u64 limit)
 {
     return base <= limit && size <= limit - base;
 }
+
+/* a * b / divisor with a 128-bit product, rounded down; UINT64_MAX when that does not fit or the
+ * divisor is 0. A hundred instructions and more: for setting up, not for hot paths. */
+u64 hx_mul_div(u64 a, u64 b, u64 divisor);
 
 /* Index of the highest set bit; v is not 0. */
 static inline u32 hx_log2_floor(u64 v)

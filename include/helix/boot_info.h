@@ -67,6 +67,11 @@ struct boot_info {
     paddr_t acpi_rsdp;   /* 0: none. Physical address of a copy or of the original RSDP */
     paddr_t dtb;         /* 0: none */
     u64 dtb_size;        /* bytes, as checked against its header */
+    /* Page of device registers that the loader's map has at DEVICE_BASE, for the first serial
+     * console; 0: none. It stays there in the kernel's own map. */
+    paddr_t early_device;
+    const char *problem; /* why the system cannot start, in words, or NULL: kernel_main says so */
+    const char *warning; /* what is odd but was worked around, or NULL */
     u64 entry_counter;   /* hal_counter_read() at the kernel's first instructions */
     u64 boot_cpu_hw_id;  /* MPIDR affinity or local APIC id */
 };

@@ -17,6 +17,7 @@
 #define HX_NOINLINE           __attribute__((noinline))
 #define HX_ALWAYS_INLINE      inline __attribute__((always_inline))
 #define HX_COLD               __attribute__((cold))
+#define HX_RO_AFTER_INIT      __attribute__((section(".data.ro_after_init")))
 #define HX_NO_SANITIZE        __attribute__((no_sanitize("undefined", "address", "kernel-address")))
 
 #define hx_likely(x)   __builtin_expect(!!(x), 1)
@@ -53,9 +54,9 @@
 #endif
 
 /* Linker sets: objects of one type that any file adds to and one place walks. The linker script
- * gathers the sections .hx_set.NAME.* between the symbols that HX_SET_DECLARE names. */
+ * gathers the sections hx_set_NAME between the symbols that HX_SET_DECLARE names. */
 #define HX_SET_ADD(set, object)                                                                    \
-    HX_USED HX_SECTION(".hx_set." #set) static const __typeof__(object) *const hx_set_##object =   \
+    HX_USED HX_SECTION("hx_set_" #set) static const __typeof__(object) *const hx_set_##object =    \
         &object
 #define HX_SET_DECLARE(set, type)                                                                  \
     extern const type *const __start_hx_set_##set[];                                               \

@@ -5,6 +5,7 @@
 #ifndef HELIX_STRING_H
 #define HELIX_STRING_H
 
+#include <helix/compiler.h>
 #include <helix/types.h>
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n);

@@ -35,9 +35,9 @@ typedef u32 cpu_id_t;      /* logical CPU, 0 is the one that booted */
 #define HX_MIB(n) ((u64)(n) << 20)
 #define HX_GIB(n) ((u64)(n) << 30)
 
-#define HX_NS_PER_US  1000ull
-#define HX_NS_PER_MS  1000000ull
-#define HX_NS_PER_SEC 1000000000ull
+#define HX_NS_PER_US  ((u64)1000)
+#define HX_NS_PER_MS  ((u64)1000000)
+#define HX_NS_PER_SEC ((u64)1000000000)
 
 _Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "Helix is a 64-bit system");
 

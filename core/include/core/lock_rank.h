@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The one lock order. A CPU that holds a spinlock takes only locks of a higher rank; the debug
+ * build checks it. Next to each rank stands why it is where it is.
+ */
+#ifndef CORE_LOCK_RANK_H
+#define CORE_LOCK_RANK_H
+
+enum lock_rank {
+    LOCK_RANK_IRQ = 200,     /* handlers of one line; handlers run outside of it */
+    LOCK_RANK_TIMER = 300,   /* timer queue of a CPU; callbacks run outside of it */
+    LOCK_RANK_SPACE = 400,   /* kernel address space: takes frames below it */
+    LOCK_RANK_FRAME = 500,   /* frame allocator: a leaf but for the log */
+    LOCK_RANK_INPUT = 800,   /* console input ring: a leaf, filled by interrupt handlers */
+    LOCK_RANK_LOG = 900,     /* log ring: anything may log while holding a lock */
+    LOCK_RANK_CONSOLE = 910, /* consoles: the log writes to them after leaving its ring */
+};
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* From the device tree to bound drivers: the port's two entry points.
+ * Owns:      the list of devices that some driver knows, the board's name.
+ * Callers:   boot/aarch64 (scan), core/init.     Context: early, boot CPU; no locks.
+ * The tree is read once, before kernel_main, while the loader's map shows it; all that drivers need
+ * is copied then, so nothing here depends on the tree staying mapped.
+ * A node that no driver knows is ignored. A device that does not attach is named in the log, and
+ * the next of its class is tried; without interrupt controller or timer the machine cannot run. */
+#include <hal/cpu.h>
+#include <hal/hal.h>
+#include <hal/mmu.h>
+#include <hal/serial.h>
+#include <hal/timer.h>
+#include <helix/bits.h>
+#include <helix/log.h>
+#include <helix/string.h>
+#include <port/dt.h>
+#include <port/platform.h>
+
+#include "drivers/driver_priv.h"
+
+#define DEVICES_PER_CLASS 4
+
+/* Within a class, devices attach in this order: of two firmware interfaces the first wins. */
+static const struct port_driver *const drivers[] = {
+    &pl011_driver,   &miniuart_driver, &gicv2_driver,  &gicv3_driver,      &bcm2836_driver,
+    &armctrl_driver, &psci_driver,     &fw_cfg_driver, &bcm2835_pm_driver, &generic_timer_driver,
+};
+
+static const struct {
+    const char *compatible, *name;
+} board_names[] = {
+    {"linux,dummy-virt", "virt"},
+    {"raspberrypi,3-model-b", "raspi3b"},
+};
+
+static struct {
+    struct port_device devices[DRIVER_CLASS_COUNT][DEVICES_PER_CLASS];
+    u32 counts[DRIVER_CLASS_COUNT];
+    const struct port_device *serial;
+    char board[32];
+} platform = {.board = "unknown"};
+
+const char *hal_board_name(void)
+{
+    return platform.board;
+}
+
+/* Reading the tree */
+
+static void board_read(const struct dt_walk *walk)
+{
+    const struct dt_prop *compatible = &dt_node(walk)->compatible;
+    for (u32 i = 0; i < HX_ARRAY_SIZE(board_names); i++) {
+        if (dt_prop_has(compatible, board_names[i].compatible)) {
+            str_copy(platform.board, board_names[i].name, sizeof(platform.board));
+            return;
+        }
+    }
+    char text[64];
+    dt_prop_copy(compatible, text, sizeof(text));
+    const char *comma = strchr(text, ',');
+    if (text[0] == '\0' || (comma != NULL && comma[1] == '\0')) {
+        return;
+    }
+    str_copy(platform.board, comma != NULL ? comma + 1 : text, sizeof(platform.board));
+    for (char *p = platform.board; *p != '\0'; p++) {
+        bool letter = (*p | 0x20) >= 'a' && (*p | 0x20) <= 'z';
+        if (!letter && !(*p >= '0' && *p <= '9') && strchr("-_.+", *p) == NULL) {
+            *p = '-';
+        }
+    }
+}
+
+/* String by string of the node, most specific first, as the specification wants it. */
+static const struct port_driver *driver_find(const struct dt_prop *compatible)
+{
+    const u8 *at = compatible->data, *end = NULL;
+    for (u32 left = at != NULL ? compatible->size : 0; left > 0;
+         left -= (u32)(end - at), at = end) {
+        end = memchr(at, 0, left);
+        if (end++ == NULL) {
+            return NULL;
+        }
+        for (u32 d = 0; d < HX_ARRAY_SIZE(drivers); d++) {
+            const char *const *known = drivers[d]->compatible;
+            for (u32 i = 0; i < DEVICE_COMPATIBLE_MAX && known[i] != NULL; i++) {
+                if (str_equal(known[i], (const char *)at)) {
+                    return drivers[d];
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+static void device_read(const struct dt_walk *walk, const struct port_driver *driver)
+{
+    const struct dt_node *node = dt_node(walk);
+    if (platform.counts[driver->class] == DEVICES_PER_CLASS) {
+        return;
+    }
+    struct port_device *device = &platform.devices[driver->class][platform.counts[driver->class]++];
+    device->driver = driver;
+    device->offset = node->offset;
+    device->phandle = node->phandle;
+    device->interrupt_parent = node->interrupt_parent;
+    device->interrupt_cells = node->interrupt_cells;
+    while (device->reg_count < DEVICE_REGS_MAX &&
+           dt_reg(walk, device->reg_count, &device->regs[device->reg_count].base,
+                  &device->regs[device->reg_count].size)) {
+        device->reg_count++;
+    }
+    while (device->cell_count < DEVICE_CELLS_MAX &&
+           device->cell_count < node->interrupts.size / 4) {
+        device->cells[device->cell_count] =
+            hx_load_be32(node->interrupts.data + (size_t)4 * device->cell_count);
+        device->cell_count++;
+    }
+    if (driver->read != NULL) {
+        driver->read(walk, device);
+    }
+}
+
+static void node_visit(void *ctx, const struct dt_walk *walk)
+{
+    (void)ctx;
+    const struct dt_node *node = dt_node(walk);
+    if (walk->depth == 0) {
+        board_read(walk);
+    } else if (walk->depth == 2 && dt_prop_has(&node->device_type, "cpu") &&
+               str_equal(dt_parent(walk)->name, "cpus")) {
+        smp_node_read(walk);
+    } else if (node->enabled) {
+        const struct port_driver *driver = driver_find(&node->compatible);
+        if (driver != NULL) {
+            device_read(walk, driver);
+        }
+    }
+}
+
+/* What stdout-path names, else the first that there is. */
+static const struct port_device *serial_choose(const void *tree)
+{
+    u32 count = platform.counts[DRIVER_SERIAL];
+    int wanted = count > 1 ? dt_stdout(tree) : -1;
+    for (u32 i = 0; i < count; i++) {
+        if (platform.devices[DRIVER_SERIAL][i].offset == wanted) {
+            return &platform.devices[DRIVER_SERIAL][i];
+        }
+    }
+    return count > 0 ? &platform.devices[DRIVER_SERIAL][0] : NULL;
+}
+
+paddr_t port_platform_scan(const void *tree, u64 boot_cpu)
+{
+    smp_begin(boot_cpu);
+    HX_IGNORE(dt_walk(tree, node_visit, NULL), "the regions' reader has counted the damage");
+    platform.serial = serial_choose(tree);
+    return platform.serial != NULL && platform.serial->reg_count > 0 ? platform.serial->regs[0].base
+                                                                     : 0;
+}
+
+/* Binding */
+
+bool port_device_irq(const struct port_device *device, u32 index, irq_t *out)
+{
+    for (u32 i = 0; i < platform.counts[DRIVER_IRQ]; i++) {
+        const struct port_device *controller = &platform.devices[DRIVER_IRQ][i];
+        u32 cells = controller->interrupt_cells;
+        if (controller->phandle != 0 && controller->phandle == device->interrupt_parent) {
+            return cells > 0 && index < device->cell_count / cells &&
+                   controller->driver->irq_map(&device->cells[(size_t)index * cells], cells, out);
+        }
+    }
+    return false;
+}
+
+static enum hx_status device_attach(const struct port_device *device)
+{
+    vaddr_t registers = 0;
+    enum hx_status status = HX_OK;
+    if (device->reg_count > 0) {
+        status = hal_event_device_map(device->regs[0].base, device->regs[0].size, MAP_DEVICE,
+                                      &registers);
+    }
+    return status != HX_OK ? status : device->driver->attach(device, registers);
+}
+
+/* Attaches the devices of a class in the drivers' order. */
+static void class_attach(enum driver_class class)
+{
+    for (u32 d = 0; d < HX_ARRAY_SIZE(drivers); d++) {
+        for (u32 i = 0; i < platform.counts[class]; i++) {
+            const struct port_device *device = &platform.devices[class][i];
+            if (device->driver != drivers[d]) {
+                continue;
+            }
+            enum hx_status status = device_attach(device);
+            if (status == HX_ERR_EXISTS) {
+                log_info("platform", "%s not used: there is one already", device->driver->name);
+            } else if (status != HX_OK) {
+                log_error("platform", "%s: %s", device->driver->name, hx_status_words(status));
+            }
+        }
+    }
+}
+
+void hal_init_early(const struct boot_info *info)
+{
+    if (info->early_device == 0) {
+        return;
+    }
+    vaddr_t registers = DEVICE_BASE + (platform.serial->regs[0].base & HX_PAGE_MASK);
+    HX_IGNORE(platform.serial->driver->attach(platform.serial, registers),
+              "without a console there is nowhere to say so");
+}
+
+static enum hx_status no_poweroff(void)
+{
+    return HX_ERR_NOT_SUPPORTED;
+}
+
+/* A board whose firmware can do nothing for us. */
+static const struct hal_firmware_ops no_firmware_ops = {
+    .name = "none",
+    .poweroff = no_poweroff,
+    .reset = no_poweroff,
+    .exit = semihosting_exit,
+    .blob_read = fw_cfg_read,
+};
+
+enum hx_status hal_init_platform(const struct boot_info *info)
+{
+    (void)info;
+    class_attach(DRIVER_IRQ);
+    class_attach(DRIVER_FIRMWARE);
+    class_attach(DRIVER_TIMER);
+    HX_IGNORE(hal_firmware_register(&no_firmware_ops), "exists when a driver has registered");
+    enum hx_status status = smp_register();
+    if (status != HX_OK) {
+        return status;
+    }
+    if (hal_irq.lines == 0) {
+        log_error("platform", "the device tree has no interrupt controller that Helix knows");
+        return HX_ERR_NOT_FOUND;
+    }
+    if (hal_timer.frequency() == 0) {
+        log_error("platform", "the device tree has no timer that Helix knows");
+        return HX_ERR_NOT_FOUND;
+    }
+    return HX_OK;
+}
+
+void hal_init_devices(void)
+{
+}

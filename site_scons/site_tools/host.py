@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""SCons tool: the tests' one list (tests/SConscript), seen from a kernel build or a host build.
+
+    tests.kernel("kernel/runner.c core/list_ktest.c")    in-kernel units; kernel builds only
+    tests.library("#core/lib/string.c port/port.c")      portable sources over the do-nothing port
+    tests.unit("core/list_test.c")                       a cmocka program, ASan and UBSan
+    tests.fuzz("fuzz/multiboot2_fuzz.c")                 a libFuzzer program, clang
+
+Host programs see every include root, the port of tests/port in the place of hal/<arch>, and this
+machine's C library. Each is linked with the library above, from which it takes what it calls.
+Paths are relative to tests/, or to the top when they begin with #.
+"""
+import os
+
+from site_tools import toolchain
+from site_tools.layers import LAYERS
+
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-std=gnu17", "-g", "-O1", "-fno-omit-frame-pointer", "-fno-strict-aliasing",
+         "-fno-common", "-DHX_DEBUG=1"]
+
+
+def top_path(name):
+    return name[1:] if name.startswith("#") else f"tests/{name}"
+
+
+class KernelTests:
+    """The list as a kernel build reads it: objects of the in-kernel units."""
+
+    def __init__(self, env):
+        self._layer = env.Layer("tests")
+        self.objects = []
+
+    def kernel(self, names):
+        self.objects += self._layer.objects(names)
+
+    def library(self, names):
+        pass
+
+    unit = fuzz = library
+
+
+class HostTests:
+    """The list as a host build reads it: programs."""
+
+    def __init__(self, env):
+        roots = ["include", "tests/port/include"]
+        roots += [r for name, _, own in LAYERS if name != "hal" for r in own]
+        self._gcc = env.Clone(CPPPATH=["#" + r for r in roots],
+                              CCFLAGS=FLAGS + toolchain.WARNINGS + SANITIZE, LINKFLAGS=SANITIZE,
+                              LIBS=["cmocka", "fdt"])
+        fuzzing = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+        # GCC's attribute and option names that clang does not know are not this build's business.
+        self._clang = self._gcc.Clone(CC="clang", LINK="clang", LIBS=["fdt"], LINKFLAGS=fuzzing,
+                                      CCFLAGS=FLAGS + ["-Wall", "-Wextra", "-Werror",
+                                                       "-Wno-unknown-attributes",
+                                                       "-fsanitize=fuzzer-no-link",
+                                                       *fuzzing[1:], SANITIZE[0]])
+        self._library = []
+        self.units, self.fuzzers = [], []
+
+    def _objects(self, env, kind, names):
+        paths = [top_path(name) for name in names.split()]
+        return [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(p)[0]}.o", f"#{p}") for p in paths]
+
+    def kernel(self, names):
+        pass
+
+    def library(self, names):
+        self._library += [(env, env.StaticLibrary(f"$OUT/lib/{kind}/libhelix.a",
+                                                  self._objects(env, kind, names)))
+                          for kind, env in (("gcc", self._gcc), ("clang", self._clang))]
+
+    def _program(self, env, kind, names):
+        stem = os.path.splitext(top_path(names.split()[0]))[0]
+        library = [lib for owner, lib in self._library if owner is env]
+        return env.Program(f"$OUT/{stem}", self._objects(env, kind, names) + library)
+
+    def unit(self, names):
+        self.units += self._program(self._gcc, "gcc", names)
+
+    def fuzz(self, names):
+        self.fuzzers += self._program(self._clang, "clang", names)
+
+
+class HostBuild:
+    """Tools and tests of this machine."""
+
+    def __init__(self, env):
+        self.env = env
+        self.tests = HostTests(env)
+        self.programs = []
+
+    def everything(self):
+        database = self.env.CompilationDatabase("$OUT/compile_commands.json")
+        return [self.programs, self.tests.units, self.tests.fuzzers, database]
+
+
+def generate(env):
+    if env["arch"] == "host":
+        env.Tool("link")
+        env["LINK"] = "gcc"
+        if not env["verbose"]:
+            env["LINKCOMSTR"] = "  LINK     $TARGET"
+        env.ForStep("tests")
+    env.AddMethod(HostBuild, "HostBuild")
+    env.AddMethod(KernelTests, "KernelTests")
+
+
+def exists(_env):
+    return True
