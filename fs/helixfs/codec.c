@@ -3,8 +3,8 @@
  * Owns:      the libraries' working memory, in hfs.codec.      Callers: file.c, mount.c.
  * Context:   thread, under hfs.lock.
  * Invariant: (1) working memory for what the file system uses is there from mount on, so that
- *            neither reading nor writing fails for lack of it.  (2) what is stored expands to exactly
- *            the length that its extent declares, never more: there are no bombs.
+ *            neither reading nor writing fails for lack of it.  (2) what is stored expands to
+ * exactly the length that its extent declares, never more: there are no bombs.
  */
 #include "codec.h"
 #include "hfs_priv.h"
@@ -62,8 +62,8 @@ void codec_compress(struct hfs *fs, u32 alg, u32 level, const void *src, u32 len
     if (alg == HFS_ALG_LZ4) {
         *out_len = codec_lz4_compress(codec->compress, src, len, dst, room);
     } else if (alg == HFS_ALG_ZSTD && codec->expand != NULL) {
-        *out_len = codec_zstd_compress(codec->compress, codec->compress_bytes, level, src, len,
-                                       dst, room);
+        *out_len =
+            codec_zstd_compress(codec->compress, codec->compress_bytes, level, src, len, dst, room);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Zstandard frames, through libzstd with static contexts: nothing here allocates.   Context: any. */
+/* Zstandard frames, through libzstd with static contexts: nothing here allocates.   Context: any.
+ */
 #include "codec.h"
 
 #define ZSTD_STATIC_LINKING_ONLY

@@ -28,9 +28,8 @@ void crypt_seal(const u8 key[32], const u8 nonce[24], const struct crypt_aad *aa
                 u64 len, u8 tag[16])
 {
     unsigned long long tag_len;
-    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(data, tag, &tag_len, data, len,
-                                                        (const u8 *)aad, sizeof(*aad), NULL, nonce,
-                                                        key);
+    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+        data, tag, &tag_len, data, len, (const u8 *)aad, sizeof(*aad), NULL, nonce, key);
 }
 
 enum hx_status crypt_open(const u8 key[32], const u8 nonce[24], const struct crypt_aad *aad,

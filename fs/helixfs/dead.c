@@ -4,14 +4,14 @@
  * Callers:   tree.c, node.c, file.c.      Context: thread, under hfs.lock; may block.
  * Invariant: (1) of a chain's blocks, those born after its newest snapshot are free when the live
  *            tree lets go, those born before it become dead records, those born up to a clone's
- *            floor are its origin's and none of its business.  (2) a dead record {birth, death} says
- *            that snapshots S with birth <= S.birth < death use the block, and at least one does.
- *            (3) the queue is empty between operations.   Spec: SPEC.md, "Dead blocks".
+ *            floor are its origin's and none of its business.  (2) a dead record {birth, death}
+ * says that snapshots S with birth <= S.birth < death use the block, and at least one does. (3) the
+ * queue is empty between operations.   Spec: SPEC.md, "Dead blocks".
  *
  * One record per run and one list per chain, sorted by birth: destroying a snapshot looks only at
- * the births between its predecessor and itself, and nothing is ever moved from one list to another.
- * The queue is there because letting go of a node happens inside a change of one tree, and the
- * record belongs into another: without it the tree code would have to call itself.
+ * the births between its predecessor and itself, and nothing is ever moved from one list to
+ * another. The queue is there because letting go of a node happens inside a change of one tree, and
+ * the record belongs into another: without it the tree code would have to call itself.
  */
 #include "hfs_priv.h"
 

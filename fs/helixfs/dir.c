@@ -47,8 +47,8 @@ static void sip_word(u64 v[4], u64 m)
 u64 name_hash(const struct hfs *fs, const char *s, size_t len)
 {
     u64 k0 = hx_load_le64(fs->super.hash_key), k1 = hx_load_le64(fs->super.hash_key + 8);
-    u64 v[4] = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull,
-                k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull};
+    u64 v[4] = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull, k0 ^ 0x6c7967656e657261ull,
+                k1 ^ 0x7465646279746573ull};
     size_t at = 0;
     for (; at + 8 <= len; at += 8) {
         sip_word(v, hx_load_le64(s + at));
@@ -252,8 +252,8 @@ static enum hx_status create_items(struct hfs_inode *dir, struct hfs_name name,
     if (target.len > 0) {
         memcpy(fs->item + sizeof(inode->d), target.s, target.len);
     }
-    enum hx_status status = tree_put(&dir->sv->tree, &key, fs->item,
-                                     (u32)(sizeof(inode->d) + target.len));
+    enum hx_status status =
+        tree_put(&dir->sv->tree, &key, fs->item, (u32)(sizeof(inode->d) + target.len));
     if (status == HX_OK) {
         status = dir_add(dir, name, inode->ino, inode->d.mode);
     }
@@ -346,8 +346,7 @@ enum hx_status do_link(struct hfs_inode *inode, struct hfs_inode *dir, struct hf
 }
 
 /* The inode behind a name, held. A name that leads nowhere is damage. */
-static enum hx_status child_get(struct hfs_inode *dir, struct hfs_name name,
-                                struct hfs_inode **out)
+static enum hx_status child_get(struct hfs_inode *dir, struct hfs_name name, struct hfs_inode **out)
 {
     u64 ino;
     u8 type;
@@ -412,7 +411,8 @@ static enum hx_status check_cycle(struct hfs_inode *inode, struct hfs_inode *dir
             return HX_ERR_LOOP;
         }
         struct hfs_inode *up;
-        enum hx_status status = depth < DEPTH_MAX ? inode_get(dir->sv, parent, &up) : HX_ERR_CORRUPT;
+        enum hx_status status =
+            depth < DEPTH_MAX ? inode_get(dir->sv, parent, &up) : HX_ERR_CORRUPT;
         if (status != HX_OK) {
             return status == HX_ERR_NOT_FOUND ? HX_ERR_CORRUPT : status;
         }
@@ -508,15 +508,11 @@ static enum hx_status rename_move(const struct rename *r)
     return status;
 }
 
-enum hx_status do_rename(struct hfs_inode *from_dir, struct hfs_name from,
-                         struct hfs_inode *to_dir, struct hfs_name to, u32 flags, s64 now)
+enum hx_status do_rename(struct hfs_inode *from_dir, struct hfs_name from, struct hfs_inode *to_dir,
+                         struct hfs_name to, u32 flags, s64 now)
 {
-    struct rename r = {.from_dir = from_dir,
-                       .to_dir = to_dir,
-                       .from = from,
-                       .to = to,
-                       .flags = flags,
-                       .now = now};
+    struct rename r = {
+        .from_dir = from_dir, .to_dir = to_dir, .from = from, .to = to, .flags = flags, .now = now};
     enum hx_status status = dir_check(from_dir);
     if (status == HX_OK) {
         status = dir_check(to_dir);
@@ -698,8 +694,9 @@ enum hx_status hfs_rmdir(struct hfs_inode *dir, struct hfs_name name)
     return unlink(dir, name, true);
 }
 
-/* A file that replaces another has its content in place first: whoever writes a new file and renames
- * it over the old one, without fsync, gets one of the two after a crash, never an empty one. */
+/* A file that replaces another has its content in place first: whoever writes a new file and
+ * renames it over the old one, without fsync, gets one of the two after a crash, never an empty
+ * one. */
 static enum hx_status order_source(struct hfs_inode *from_dir, struct hfs_name from,
                                    struct hfs_inode *to_dir, struct hfs_name to)
 {

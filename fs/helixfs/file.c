@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* File content: dirty pages in memory, extents on the device.
- * Owns:      hfs.pages, the EXTENT items, inline data.    Callers: public functions, txg.c, replay.c.
- * Context:   thread, under hfs.lock (public functions take it); may block.
- * Invariant: (1) what a file contains is its dirty pages over its inline data or extents; nothing
- *            else is asked, by read and by seek.  (2) bytes behind the end of the file are zero in
- *            pages and on the device.  (3) a sealed extent with one dirty page has all its pages
- *            dirty: it is only ever replaced whole.  (4) one extent, one item: blocks are never
- *            shared within a tree.  (5) a file with inline data and a dirty page has page 0 dirty.
- *            Spec: SPEC.md, "Extents".
+ * Owns:      hfs.pages, the EXTENT items, inline data.    Callers: public functions, txg.c,
+ * replay.c. Context:   thread, under hfs.lock (public functions take it); may block. Invariant: (1)
+ * what a file contains is its dirty pages over its inline data or extents; nothing else is asked,
+ * by read and by seek.  (2) bytes behind the end of the file are zero in pages and on the device.
+ * (3) a sealed extent with one dirty page has all its pages dirty: it is only ever replaced whole.
+ * (4) one extent, one item: blocks are never shared within a tree.  (5) a file with inline data and
+ * a dirty page has page 0 dirty. Spec: SPEC.md, "Extents".
  *
- *   written to (unordered) --file_order: by value--> logged, dirty   --file_writeback--> in the tree
- *   written to (unordered) --file_order: too much--> file_writeback, extents logged
- *   any failure to write: the pages stay dirty, and the next attempt writes them again
+ *   written to (unordered) --file_order: by value--> logged, dirty   --file_writeback--> in the
+ * tree written to (unordered) --file_order: too much--> file_writeback, extents logged any failure
+ * to write: the pages stay dirty, and the next attempt writes them again
  */
 #include "hfs_priv.h"
 
@@ -76,8 +75,7 @@ void file_drop_pages(struct hfs_inode *inode, u64 from_index)
 }
 
 /* Enters data, which becomes the page's, into the dirty set. */
-static enum hx_status page_add(struct hfs_inode *inode, u64 index, u8 *data,
-                               struct hfs_page **out)
+static enum hx_status page_add(struct hfs_inode *inode, u64 index, u8 *data, struct hfs_page **out)
 {
     struct hfs *fs = inode->sv->fs;
     struct hfs_page *page = os_alloc(sizeof(*page));
@@ -85,8 +83,8 @@ static enum hx_status page_add(struct hfs_inode *inode, u64 index, u8 *data,
         return HX_ERR_NO_MEMORY;
     }
     u32 slot = page_slot(inode, index);
-    *page = (struct hfs_page){
-        .inode = inode, .index = index, .data = data, .chain = fs->pages[slot]};
+    *page =
+        (struct hfs_page){.inode = inode, .index = index, .data = data, .chain = fs->pages[slot]};
     fs->pages[slot] = page;
     struct list_node *at = inode->pages.prev; /* most writes go up */
     while (at != &inode->pages && LIST_ENTRY(at, struct hfs_page, link)->index > index) {
@@ -117,9 +115,8 @@ enum hx_status extent_check(const struct hfs *fs, const struct hfs_extent *ext, 
         return good ? HX_OK : HX_ERR_CORRUPT;
     }
     u32 extra = (ext->flags & HFS_EXT_CRYPTED) != 0 ? HFS_EXT_NONCE + HFS_EXT_TAG : 0;
-    bool good = ext->len <= HFS_SEALED_MAX && ext->blocks <= ext->len &&
-                ext->alg <= HFS_ALG_ZSTD && len == sizeof(*ext) + extra &&
-                ext->bytes <= (u32)ext->blocks * HFS_BLOCK &&
+    bool good = ext->len <= HFS_SEALED_MAX && ext->blocks <= ext->len && ext->alg <= HFS_ALG_ZSTD &&
+                len == sizeof(*ext) + extra && ext->bytes <= (u32)ext->blocks * HFS_BLOCK &&
                 ext->bytes > (ext->blocks - 1u) * HFS_BLOCK &&
                 (ext->alg != HFS_ALG_NONE || ext->bytes == (u32)ext->len * HFS_BLOCK);
     return good ? HX_OK : HX_ERR_CORRUPT;
@@ -223,8 +220,7 @@ static enum hx_status plain_cut(struct hfs_inode *inode, u64 start, struct hfs_e
         piece->addr = addr + (hi - start);
         piece->len = piece->blocks = (u16)(end - hi);
         memcpy(piece + 1, (u32 *)(ext + 1) + (hi - start), 4 * (size_t)(end - hi));
-        status = tree_put(&inode->sv->tree, &right, piece,
-                          (u32)(sizeof(*piece) + 4 * (end - hi)));
+        status = tree_put(&inode->sv->tree, &right, piece, (u32)(sizeof(*piece) + 4 * (end - hi)));
     }
     if (status == HX_OK && lo > start) {
         ext->len = ext->blocks = (u16)(lo - start);
@@ -289,8 +285,7 @@ static u64 block_key(u64 addr, u32 place)
 }
 
 /* Puts a copy of one block into the cache, held. */
-static enum hx_status block_insert(struct hfs *fs, u64 key, const u8 *data,
-                                   struct hfs_block **out)
+static enum hx_status block_insert(struct hfs *fs, u64 key, const u8 *data, struct hfs_block **out)
 {
     struct hfs_block *block = os_alloc(sizeof(*block));
     if (block == NULL) {
@@ -334,8 +329,7 @@ static enum hx_status sealed_read(struct hfs_inode *inode, u64 start, const stru
             return HX_ERR_CORRUPT;
         }
     }
-    return codec_expand(fs, ext->alg, fs->sealed, ext->bytes, fs->plain,
-                        (u32)ext->len * HFS_BLOCK);
+    return codec_expand(fs, ext->alg, fs->sealed, ext->bytes, fs->plain, (u32)ext->len * HFS_BLOCK);
 }
 
 /* Reads from `place` on, checks, and caches; the block asked for comes back held. */
@@ -590,8 +584,8 @@ static bool wants_sealing(const struct hfs_inode *inode)
 }
 
 /* Names n new blocks of content at index in the tree and in the log, in place of what was there. */
-static enum hx_status extent_enter(struct hfs_inode *inode, u64 index,
-                                   const struct hfs_extent *ext, u32 len)
+static enum hx_status extent_enter(struct hfs_inode *inode, u64 index, const struct hfs_extent *ext,
+                                   u32 len)
 {
     struct hfs *fs = inode->sv->fs;
     struct hfs_key key = {inode->ino, HFS_KIND_EXTENT, index};
@@ -872,11 +866,11 @@ static enum hx_status order_by_value(struct hfs_inode *inode, u32 bytes, u32 cou
         return status;
     }
     struct hfs_page *page;
-    LIST_FOREACH(&inode->pages, page, link) {
+    LIST_FOREACH (&inode->pages, page, link) {
         if (page->lo < page->hi) {
             bool more = --count > 0;
-            struct hfs_rec rec = record_for(
-                inode, HFS_REC_WRITE | (more ? HFS_REC_MORE : 0), inode->d.mtime_ns);
+            struct hfs_rec rec =
+                record_for(inode, HFS_REC_WRITE | (more ? HFS_REC_MORE : 0), inode->d.mtime_ns);
             rec.arg = page->index * HFS_BLOCK + page->lo;
             log_append(fs, &rec, NULL, 0, page->data + page->lo, (u32)(page->hi - page->lo));
             page->lo = page->hi = 0;
@@ -893,18 +887,22 @@ enum hx_status file_order(struct hfs_inode *inode)
     }
     u32 bytes = 0, count = 0;
     struct hfs_page *page;
-    LIST_FOREACH(&inode->pages, page, link) {
+    LIST_FOREACH (&inode->pages, page, link) {
         bytes += (u32)(page->hi - page->lo);
         count += page->lo < page->hi;
     }
     enum hx_status status = HX_OK;
     if (fs->in_commit || (fs->opts.flags & HFS_MOUNT_NOLOG) != 0 || fs->log.replaying) {
-        LIST_FOREACH(&inode->pages, page, link) {
+        LIST_FOREACH (&inode->pages, page, link) {
             page->lo = page->hi = 0;
         }
         fs->log.op_seq += !fs->log.replaying;
     } else if (bytes <= BY_VALUE_BYTES && count <= BY_VALUE_PAGES) {
         status = order_by_value(inode, bytes, count);
+        if (status == HX_OK && (inode->d.flags & HFS_INODE_INLINE) != 0 &&
+            inode->d.size <= HFS_INLINE_MAX) {
+            status = file_writeback(inode); /* in memory only; new files fill leaves in order */
+        }
     } else {
         status = file_writeback(inode);
         log_group_end(fs);
@@ -1141,7 +1139,7 @@ static enum hx_status seek(struct hfs_inode *inode, u64 off, bool hole, u64 *out
             continue;
         }
         struct hfs_page *page;
-        LIST_FOREACH(&inode->pages, page, link) {
+        LIST_FOREACH (&inode->pages, page, link) {
             if (page->index > index) {
                 next = hx_min_u64(next, page->index);
                 break;
@@ -1231,8 +1229,8 @@ enum hx_status hfs_write(struct hfs_inode *inode, u64 off, const void *buf, size
         u32 pages = (u32)((off + done + n - 1) / HFS_BLOCK - (off + done) / HFS_BLOCK + 1);
         status = op_begin(fs, inode->sv, 2, pages_touched(inode, pages), TIER_NORMAL);
         if (status == HX_OK) {
-            status = op_end(fs, do_write(inode, off + done, (const u8 *)buf + done, n,
-                                         os_time_ns()));
+            status =
+                op_end(fs, do_write(inode, off + done, (const u8 *)buf + done, n, os_time_ns()));
         }
         done += status == HX_OK ? n : 0;
     }
@@ -1254,8 +1252,8 @@ enum hx_status hfs_truncate(struct hfs_inode *inode, u64 size)
     bool shrink = size < inode->d.size;
     enum hx_status status = file_trim(inode);
     if (status == HX_OK) {
-        status = op_begin(fs, inode->sv, 4, pages_touched(inode, 1),
-                          shrink ? TIER_DELETE : TIER_NORMAL);
+        status =
+            op_begin(fs, inode->sv, 4, pages_touched(inode, 1), shrink ? TIER_DELETE : TIER_NORMAL);
     }
     if (status == HX_OK) {
         status = file_order(inode);
@@ -1285,8 +1283,7 @@ enum hx_status hfs_truncate(struct hfs_inode *inode, u64 size)
 static enum hx_status punch_slice(struct hfs_inode *inode, u64 off, u64 len)
 {
     struct hfs *fs = inode->sv->fs;
-    enum hx_status status =
-        op_begin(fs, inode->sv, 4, pages_touched(inode, 2), TIER_DELETE);
+    enum hx_status status = op_begin(fs, inode->sv, 4, pages_touched(inode, 2), TIER_DELETE);
     if (status != HX_OK) {
         return status;
     }

@@ -50,10 +50,10 @@ struct space_page {
 
 struct hfs_space {
     u32 group_count;
-    u64 free, quads;   /* of the whole device, what may be allocated now */
-    u64 pinned;        /* blocks that the next two commits give back */
-    u64 data_at, node_at;  /* where the last search ended */
-    u64 slop_quads;    /* kept for deletes and commits */
+    u64 free, quads;      /* of the whole device, what may be allocated now */
+    u64 pinned;           /* blocks that the next two commits give back */
+    u64 data_at, node_at; /* where the last search ended */
+    u64 slop_quads;       /* kept for deletes and commits */
     struct space_page *top[HFS_TOP_MAX];
     struct list_node groups, pages[2];
     u32 group_loaded;
@@ -351,18 +351,18 @@ struct hfs {
     u32 unstable_blocks;
     struct dead_entry *dead;
     u32 dead_count;
-    u8 *item;     /* HFS_ITEM_MAX bytes, for one value being built */
+    u8 *item;          /* HFS_ITEM_MAX bytes, for one value being built */
     u8 *item2, *item3; /* the same for two more */
-    u8 *sealed;   /* a sealed extent as stored */
-    u8 *plain;    /* and its content */
-    u8 *scratch;  /* HFS_NODE bytes, for packing a leaf */
+    u8 *sealed;        /* a sealed extent as stored */
+    u8 *plain;         /* and its content */
+    u8 *scratch;       /* HFS_NODE bytes, for packing a leaf */
     struct hfs_codec *codec;
     u64 nonce_count;
-    u8 nonce[16]; /* of this mount */
-    bool read_only;  /* mounted so */
-    bool frozen;     /* a failure left memory and disk apart; only reads from here */
-    bool changed;    /* something since the last commit */
-    bool touched;    /* the present operation has changed a tree */
+    u8 nonce[16];   /* of this mount */
+    bool read_only; /* mounted so */
+    bool frozen;    /* a failure left memory and disk apart; only reads from here */
+    bool changed;   /* something since the last commit */
+    bool touched;   /* the present operation has changed a tree */
     bool replayed;
     bool in_commit;
     bool flush_failed; /* what is in unstable must be written again */
@@ -426,12 +426,12 @@ void subvol_forget_all(struct hfs *fs);
 
 /* Inodes */
 
-#define HFS_IFMT    0170000u
-#define HFS_IFDIR   0040000u
-#define HFS_IFREG   0100000u
-#define HFS_IFLNK   0120000u
-#define HFS_ISGID   0002000u
-#define HFS_SLICE   512u  /* extents that one operation removes at most */
+#define HFS_IFMT  0170000u
+#define HFS_IFDIR 0040000u
+#define HFS_IFREG 0100000u
+#define HFS_IFLNK 0120000u
+#define HFS_ISGID 0002000u
+#define HFS_SLICE 512u /* extents that one operation removes at most */
 
 static inline bool inode_is(const struct hfs_inode *inode, u32 type)
 {
@@ -443,7 +443,7 @@ enum hx_status inode_get(struct hfs_subvol *sv, u64 ino, struct hfs_inode **out)
 void inode_put(struct hfs_inode *inode);
 /* An inode in memory only, held. */
 enum hx_status inode_new(struct hfs_subvol *sv, u64 ino, struct hfs_inode **out) HX_MUST_CHECK;
-enum hx_status inode_store(struct hfs_inode *inode) HX_MUST_CHECK; /* inline data stays */
+enum hx_status inode_store(struct hfs_inode *inode) HX_MUST_CHECK;      /* inline data stays */
 enum hx_status inode_store_bare(struct hfs_inode *inode) HX_MUST_CHECK; /* without any */
 /* Takes one link away; without links the inode becomes an orphan, or goes at once. */
 enum hx_status inode_drop_link(struct hfs_inode *inode, s64 now) HX_MUST_CHECK;
@@ -468,9 +468,8 @@ enum hx_status do_link(struct hfs_inode *inode, struct hfs_inode *dir, struct hf
                        s64 now) HX_MUST_CHECK;
 enum hx_status do_unlink(struct hfs_inode *dir, struct hfs_name name, bool is_dir,
                          s64 now) HX_MUST_CHECK;
-enum hx_status do_rename(struct hfs_inode *from_dir, struct hfs_name from,
-                         struct hfs_inode *to_dir, struct hfs_name to, u32 flags,
-                         s64 now) HX_MUST_CHECK;
+enum hx_status do_rename(struct hfs_inode *from_dir, struct hfs_name from, struct hfs_inode *to_dir,
+                         struct hfs_name to, u32 flags, s64 now) HX_MUST_CHECK;
 enum hx_status do_setattr(struct hfs_inode *inode, const struct hfs_rec_attr *attr,
                           s64 now) HX_MUST_CHECK;
 enum hx_status do_truncate(struct hfs_inode *inode, u64 size, s64 now) HX_MUST_CHECK;
@@ -479,8 +478,8 @@ enum hx_status do_write(struct hfs_inode *inode, u64 off, const void *buf, u32 l
 enum hx_status do_punch(struct hfs_inode *inode, u64 off, u64 len, s64 now) HX_MUST_CHECK;
 enum hx_status do_extent(struct hfs_inode *inode, u64 index, const struct hfs_extent *ext, u32 len,
                          u64 size, s64 now) HX_MUST_CHECK;
-enum hx_status do_xattr(struct hfs_inode *inode, struct hfs_name name, const void *value,
-                        u32 len, bool remove, s64 now) HX_MUST_CHECK;
+enum hx_status do_xattr(struct hfs_inode *inode, struct hfs_name name, const void *value, u32 len,
+                        bool remove, s64 now) HX_MUST_CHECK;
 
 /* File content */
 

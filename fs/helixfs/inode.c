@@ -200,8 +200,8 @@ static enum hx_status inode_erase(struct hfs_inode *inode)
             key = *path_key(&path);
             tree_release(&path);
         }
-        if (status == HX_ERR_END || (status == HX_OK && (key.oid != inode->ino ||
-                                                         key.kind > HFS_KIND_DIRENT))) {
+        if (status == HX_ERR_END ||
+            (status == HX_OK && (key.oid != inode->ino || key.kind > HFS_KIND_DIRENT))) {
             break;
         }
         if (status == HX_OK) {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The two labels: superblock and ring of roots.
- * Owns:      blocks [0, HFS_LABEL_BLOCKS) and as many near the end.    Callers: mount.c, txg.c, mkfs.c.
- * Context:   thread; may block.
- * Invariant: (1) the root of group N goes to slot N % HFS_RING of both labels, after a flush that
- *            made its tree durable, and is durable itself after the next.  (2) superblocks are
- *            written at mkfs only.   Spec: SPEC.md, "Labels".
+ * Owns:      blocks [0, HFS_LABEL_BLOCKS) and as many near the end.    Callers: mount.c, txg.c,
+ * mkfs.c. Context:   thread; may block. Invariant: (1) the root of group N goes to slot N %
+ * HFS_RING of both labels, after a flush that made its tree durable, and is durable itself after
+ * the next.  (2) superblocks are written at mkfs only.   Spec: SPEC.md, "Labels".
  */
 #include "hfs_priv.h"
 

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* The write-ahead log: makes fsync cost one write and one flush.
  * Owns:      the blocks [log_start, log_start + log_blocks), hfs.log.     Callers: every operation
- *            that changes something; replay.c reads.     Context: thread, under hfs.lock; may block.
- * Invariant: (1) records are numbered without gaps in the order in which operations took effect, and
- *            go to the device in that order: what is durable is a prefix.  (2) an entry is valid
+ *            that changes something; replay.c reads.     Context: thread, under hfs.lock; may
+ * block. Invariant: (1) records are numbered without gaps in the order in which operations took
+ * effect, and go to the device in that order: what is durable is a prefix.  (2) an entry is valid
  *            only behind its predecessor: each carries the checksum of the one before and the
- *            mount's nonce, so that neither a stale lap nor a reordered write can pass.  (3) entries
- *            from the position of root N - 1 on are kept until N + 1 is durable.
- *            (4) there is no flush between a file's data and the record that names it: the record
- *            carries the data's checksums, and replay ends where they do not fit.
- *            Spec: SPEC.md, "Log".
+ *            mount's nonce, so that neither a stale lap nor a reordered write can pass.  (3)
+ * entries from the position of root N - 1 on are kept until N + 1 is durable. (4) there is no flush
+ * between a file's data and the record that names it: the record carries the data's checksums, and
+ * replay ends where they do not fit. Spec: SPEC.md, "Log".
  *
  *   record made (log_append) --log_flush: entries written, flush--> durable_seq
  *   record made or durable   --txg_commit--> in the tree; forgotten (log_committed)
  */
 #include "hfs_priv.h"
 
-#define BUF_MIN     65536u
-#define BUF_FULL    (512u * 1024)
-#define ENTRY_ROOM  (HFS_LOG_ENTRY_MAX - (u32)sizeof(struct hfs_log_head))
-#define SEAL_EXTRA  ((u32)sizeof(struct hfs_rec) + HFS_EXT_NONCE + HFS_EXT_TAG + 16)
+#define BUF_MIN    65536u
+#define BUF_FULL   (512u * 1024)
+#define ENTRY_ROOM (HFS_LOG_ENTRY_MAX - (u32)sizeof(struct hfs_log_head))
+#define SEAL_EXTRA ((u32)sizeof(struct hfs_rec) + HFS_EXT_NONCE + HFS_EXT_TAG + 16)
 
 enum hx_status log_init(struct hfs *fs)
 {
@@ -91,7 +90,7 @@ static u32 record_write(u8 *at, struct hfs_rec *rec, const void *name, u32 name_
 static struct hfs_subvol *subvol_in_memory(struct hfs *fs, u64 id)
 {
     struct hfs_subvol *sv;
-    LIST_FOREACH(&fs->subvols, sv, link) {
+    LIST_FOREACH (&fs->subvols, sv, link) {
         if (sv->id == id) {
             return sv;
         }

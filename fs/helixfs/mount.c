@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Making, mounting and unmounting.
  * Owns:      struct hfs.      Callers: whoever mounts.      Context: thread; may block.
- * Invariant: (1) a mount that fails wrote nothing.  (2) the root used is the newest whose tree has an
- *            intact root node; the log is replayed on it; the commit that follows is the first
- *            write.   Spec: SPEC.md, "Mount".
+ * Invariant: (1) a mount that fails wrote nothing.  (2) the root used is the newest whose tree has
+ * an intact root node; the log is replayed on it; the commit that follows is the first write. Spec:
+ * SPEC.md, "Mount".
  */
 #include "hfs_priv.h"
 #include <helix/log.h>
@@ -16,8 +16,8 @@ static void fs_free(struct hfs *fs)
     if (fs == NULL) {
         return;
     }
-    void *buffers[] = {fs->uber,  fs->new_uber, fs->inodes, fs->pages,  fs->dead,   fs->item,
-                       fs->item2, fs->item3,    fs->sealed, fs->plain,  fs->scratch};
+    void *buffers[] = {fs->uber,  fs->new_uber, fs->inodes, fs->pages, fs->dead,   fs->item,
+                       fs->item2, fs->item3,    fs->sealed, fs->plain, fs->scratch};
     if (fs->lock != NULL) {
         os_mutex_destroy(fs->lock);
     }
@@ -59,8 +59,8 @@ static enum hx_status buffers_alloc(struct hfs *fs)
     fs->scratch = os_alloc(HFS_NODE);
     bool good = fs->lock != NULL && fs->uber != NULL && fs->new_uber != NULL &&
                 fs->inodes != NULL && fs->pages != NULL && fs->dead != NULL && fs->item != NULL &&
-                fs->item2 != NULL && fs->item3 != NULL && fs->sealed != NULL &&
-                fs->plain != NULL && fs->scratch != NULL;
+                fs->item2 != NULL && fs->item3 != NULL && fs->sealed != NULL && fs->plain != NULL &&
+                fs->scratch != NULL;
     return good ? HX_OK : HX_ERR_NO_MEMORY;
 }
 
@@ -92,8 +92,8 @@ static enum hx_status fs_new(struct bdev *dev, const struct hfs_mount_opts *opts
     fs->dev = dev;
     fs->opts = *opts;
     fs->super = *super;
-    struct list_node *lists[] = {&fs->dirty_nodes,  &fs->pool,     &fs->subvols,
-                                 &fs->dirty_inodes, &fs->unstable, &fs->space.groups,
+    struct list_node *lists[] = {&fs->dirty_nodes,    &fs->pool,          &fs->subvols,
+                                 &fs->dirty_inodes,   &fs->unstable,      &fs->space.groups,
                                  &fs->space.pages[0], &fs->space.pages[1]};
     for (u32 i = 0; i < HX_ARRAY_SIZE(lists); i++) {
         list_init(lists[i]);
@@ -294,8 +294,8 @@ static enum hx_status super_build(const struct bdev *dev, const struct hfs_mkfs_
 {
     u64 blocks = opts->blocks != 0 ? opts->blocks : dev->blocks;
     u32 copies = opts->copies != 0 ? opts->copies : 2;
-    if (blocks < HFS_MIN_BLOCKS || blocks > dev->blocks || copies > 2 ||
-        opts->alg > HFS_ALG_ZSTD || opts->alg_level > 3) {
+    if (blocks < HFS_MIN_BLOCKS || blocks > dev->blocks || copies > 2 || opts->alg > HFS_ALG_ZSTD ||
+        opts->alg_level > 3) {
         return HX_ERR_INVALID;
     }
     *s = (struct hfs_super){.magic = HFS_MAGIC_SUPER,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One tree node: from the device into the cache, checked, and back.
- * Owns:      hfs.dirty_nodes, the pool, node entries of the cache.    Callers: tree.c, txg.c, verify.c.
- * Context:   thread, under hfs.lock; may block.
- * Invariant: (1) a node in memory passed node_check, or was built here.  (2) a dirty node has birth
+ * Owns:      hfs.dirty_nodes, the pool, node entries of the cache.    Callers: tree.c, txg.c,
+ * verify.c. Context:   thread, under hfs.lock; may block. Invariant: (1) a node in memory passed
+ * node_check, or was built here.  (2) a dirty node has birth
  *            == hfs.txg, a place of its own that no durable root names, and one hold, so that
  *            the cache keeps it.  (3) its parent is dirty too.   Spec: SPEC.md, "Nodes".
  *
@@ -118,7 +118,7 @@ static struct crypt_aad node_aad(const struct hfs *fs, const struct hfs_node_hea
 
 /* One copy: checksums, then decryption, then form. */
 enum hx_status node_copy_read(struct hfs *fs, struct hfs_subvol *sv, u64 addr,
-                                const struct node_expect *expect, u8 *bytes)
+                              const struct node_expect *expect, u8 *bytes)
 {
     enum hx_status status = bdev_read(fs->dev, addr, HFS_NODE_BLOCKS, bytes);
     if (status != HX_OK) {

@@ -13,8 +13,8 @@
 struct replay {
     struct hfs *fs;
     u64 seq, pos, chain; /* of the next entry to read */
-    u64 op;   /* of the next record */
-    u64 stop; /* first record that must not be applied */
+    u64 op;              /* of the next record */
+    u64 stop;            /* first record that must not be applied */
 };
 
 /* The record at off of the entry in memory, its form checked; *next is where the one after is. */
@@ -51,8 +51,7 @@ static enum hx_status record_open(struct hfs *fs, u64 op, struct hfs_rec **rec)
     } else {
         u8 *nonce = (u8 *)(outer + 1), *tag = nonce + HFS_EXT_NONCE, *inner = tag + HFS_EXT_TAG;
         u32 len = outer->payload - extra;
-        struct crypt_aad aad = {
-            .fsid = fs->super.fsid, .kind = 2, .a = sv->id, .b = op, .c = len};
+        struct crypt_aad aad = {.fsid = fs->super.fsid, .kind = 2, .a = sv->id, .b = op, .c = len};
         status = crypt_open(sv->dek, nonce, &aad, inner, len, tag);
         struct hfs_rec *in = (struct hfs_rec *)inner;
         if (status == HX_OK &&
@@ -137,9 +136,8 @@ static enum hx_status apply_name(struct hfs_subvol *sv, struct hfs_rec *rec)
     }
     switch (rec->type & HFS_REC_TYPE) {
     case HFS_REC_CREATE:
-        status = do_create(dir, name, rec->ino, rec->mode,
-                           (struct hfs_owner){rec->uid, rec->gid}, rec->arg, rest, rec->time_ns,
-                           &made);
+        status = do_create(dir, name, rec->ino, rec->mode, (struct hfs_owner){rec->uid, rec->gid},
+                           rec->arg, rest, rec->time_ns, &made);
         break;
     case HFS_REC_LINK:
         status = inode_get(sv, rec->ino, &other);
@@ -191,8 +189,8 @@ static enum hx_status apply_inode(struct hfs_subvol *sv, struct hfs_rec *rec)
         break;
     }
     case HFS_REC_TRUNCATE:
-        status = rec->arg > HFS_SIZE_MAX ? HX_ERR_CORRUPT
-                                         : do_truncate(inode, rec->arg, rec->time_ns);
+        status =
+            rec->arg > HFS_SIZE_MAX ? HX_ERR_CORRUPT : do_truncate(inode, rec->arg, rec->time_ns);
         break;
     case HFS_REC_WRITE:
         status = rec->arg > HFS_SIZE_MAX

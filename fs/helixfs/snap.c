@@ -3,8 +3,8 @@
  * Owns:      the links between subvolumes; DYING items.      Callers: public functions, mount.c.
  * Context:   thread; public functions take hfs.lock.
  * Invariant: (1) the snapshots of a chain form a list by birth, ending in the live subvolume, whose
- *            prev_birth decides what becomes of freed blocks (dead.c).  (2) each of these operations
- *            takes effect in one commit; what remains to be taken apart afterwards is named by a
+ *            prev_birth decides what becomes of freed blocks (dead.c).  (2) each of these
+ * operations takes effect in one commit; what remains to be taken apart afterwards is named by a
  *            DYING item, and a mount after a crash goes on with it.
  *            Spec: SPEC.md, "Snapshots".
  *
@@ -652,9 +652,8 @@ enum hx_status hfs_diff(struct hfs *fs, const char *from, const char *to, hfs_di
     if (status == HX_OK) {
         status = subvol_load(fs, id, &b);
     }
-    if (status == HX_OK &&
-        ((a->d.flags & HFS_SV_SNAPSHOT) == 0 || a->d.chain != b->d.chain ||
-         ((b->d.flags & HFS_SV_SNAPSHOT) != 0 && b->d.birth < a->d.birth))) {
+    if (status == HX_OK && ((a->d.flags & HFS_SV_SNAPSHOT) == 0 || a->d.chain != b->d.chain ||
+                            ((b->d.flags & HFS_SV_SNAPSHOT) != 0 && b->d.birth < a->d.birth))) {
         status = HX_ERR_INVALID;
     }
     if (status == HX_OK) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Which blocks are free.
  * Owns:      bitmaps of groups of 32,768 blocks, summary pages above them, in hfs.space.
- * Callers:   node.c, dead.c, file.c, txg.c, replay.c, under hfs.lock.     Context: thread, may block.
- * Invariant: (1) a block that the durable root N or its predecessor N - 1 uses is never handed out:
- *            frees of the open group and of the one before it stay pinned.  (2) bitmaps take no
+ * Callers:   node.c, dead.c, file.c, txg.c, replay.c, under hfs.lock.     Context: thread, may
+ * block. Invariant: (1) a block that the durable root N or its predecessor N - 1 uses is never
+ * handed out: frees of the open group and of the one before it stay pinned.  (2) bitmaps take no
  *            space from themselves: each has three fixed places, and a commit writes the one
  *            that neither N nor N - 1 names.  (3) free and quads count blocks that are neither
  *            allocated nor pinned.   Spec: SPEC.md, "Space".
@@ -367,7 +367,7 @@ static u32 run_length(const struct space_group *g, u32 bit, u32 max, bool whole)
 
 struct search {
     u32 want;
-    u32 least;  /* shortest run that will do */
+    u32 least; /* shortest run that will do */
     bool node;
     bool whole; /* data may break free quads */
 };
@@ -414,7 +414,8 @@ static enum hx_status search_all(struct hfs *fs, const struct search *s, u64 *at
         }
         struct space_group *g = page->child[index % HFS_FANOUT];
         const struct hfs_space_entry *entry = &page->entry[index % HFS_FANOUT];
-        u64 has = g == NULL ? (s->node ? entry->quads : entry->free) : (s->node ? g->quads : g->free);
+        u64 has =
+            g == NULL ? (s->node ? entry->quads : entry->free) : (s->node ? g->quads : g->free);
         if (has == 0) {
             continue;
         }
@@ -532,7 +533,7 @@ enum hx_status space_write(struct hfs *fs, struct hfs_uber *uber)
 {
     struct hfs_space *sp = &fs->space;
     struct space_group *g;
-    LIST_FOREACH(&sp->groups, g, link) {
+    LIST_FOREACH (&sp->groups, g, link) {
         if (!g->dirty) {
             continue;
         }
@@ -551,7 +552,7 @@ enum hx_status space_write(struct hfs *fs, struct hfs_uber *uber)
     }
     for (u32 level = 1; level <= 2; level++) {
         struct space_page *page;
-        LIST_FOREACH(&sp->pages[level - 1], page, link) {
+        LIST_FOREACH (&sp->pages[level - 1], page, link) {
             if (!page->dirty) {
                 continue;
             }
@@ -603,7 +604,7 @@ void space_committed(struct hfs *fs, const struct hfs_uber *uber)
     struct hfs_space *sp = &fs->space;
     u32 side = (uber->txg & 1) ^ 1; /* frees of the group before: nothing intact needs them now */
     struct space_group *g, *tmp;
-    LIST_FOREACH_SAFE(&sp->groups, g, tmp, link) {
+    LIST_FOREACH_SAFE (&sp->groups, g, tmp, link) {
         if (g->dirty) {
             g->slot = (u8)slot_next(g->slot);
             g->dirty = false;
@@ -622,7 +623,7 @@ void space_committed(struct hfs *fs, const struct hfs_uber *uber)
     }
     for (u32 level = 1; level <= 2; level++) {
         struct space_page *page;
-        LIST_FOREACH(&sp->pages[level - 1], page, link) {
+        LIST_FOREACH (&sp->pages[level - 1], page, link) {
             if (page->dirty) {
                 page->slot = (u8)slot_next(page->slot);
                 page->dirty = false;

@@ -62,7 +62,7 @@ static enum hx_status unlock(struct hfs_subvol *sv)
 enum hx_status subvol_load(struct hfs *fs, u64 id, struct hfs_subvol **out)
 {
     struct hfs_subvol *sv;
-    LIST_FOREACH(&fs->subvols, sv, link) {
+    LIST_FOREACH (&fs->subvols, sv, link) {
         if (sv->id == id) {
             sv->refs++;
             *out = sv;
@@ -132,7 +132,7 @@ static void subvol_free(struct hfs_subvol *sv)
 void subvol_trim(struct hfs *fs)
 {
     struct hfs_subvol *sv, *tmp;
-    LIST_FOREACH_SAFE(&fs->subvols, sv, tmp, link) {
+    LIST_FOREACH_SAFE (&fs->subvols, sv, tmp, link) {
         if (sv->refs == 0) {
             subvol_free(sv);
         }

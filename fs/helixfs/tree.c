@@ -104,8 +104,7 @@ static void leaf_delete(struct hfs_node *node, u32 slot)
 static void inner_insert(struct hfs_node *node, u32 slot, const struct hfs_child *child)
 {
     struct hfs_child *children = node_children(node);
-    memmove(&children[slot + 1], &children[slot],
-            (node->head->count - slot) * sizeof(*children));
+    memmove(&children[slot + 1], &children[slot], (node->head->count - slot) * sizeof(*children));
     children[slot] = *child;
     node->head->count++;
 }
@@ -114,8 +113,7 @@ static void inner_delete(struct hfs_node *node, u32 slot)
 {
     struct hfs_child *children = node_children(node);
     node->head->count--;
-    memmove(&children[slot], &children[slot + 1],
-            (node->head->count - slot) * sizeof(*children));
+    memmove(&children[slot], &children[slot + 1], (node->head->count - slot) * sizeof(*children));
     memset(&children[node->head->count], 0, sizeof(*children));
 }
 
@@ -438,8 +436,8 @@ static enum hx_status tree_grow(struct hfs_path *path)
     path->slot[tree->levels] = 0;
     path->high[tree->levels] = hfs_key_max;
     path->levels = ++tree->levels;
-    tree->root = (struct hfs_bptr){
-        .addr = root->head->addr, .copy = root->copy, .birth = root->head->birth};
+    tree->root =
+        (struct hfs_bptr){.addr = root->head->addr, .copy = root->copy, .birth = root->head->birth};
     return HX_OK;
 }
 
@@ -648,7 +646,8 @@ static enum hx_status path_merge(struct hfs_path *path, u32 level)
     struct node_expect expect = {.ptr = &children[other_slot].ptr,
                                  .level = level,
                                  .low = children[other_slot].key,
-                                 .high = last ? path->high[level + 1] : children[other_slot + 1].key};
+                                 .high =
+                                     last ? path->high[level + 1] : children[other_slot + 1].key};
     struct hfs_node *other;
     if (node_get(tree, &expect, &other) != HX_OK) {
         return HX_OK;
@@ -664,8 +663,8 @@ static enum hx_status path_merge(struct hfs_path *path, u32 level)
         node_put(tree->fs, other);
         return status;
     }
-    children[left_slot].ptr = (struct hfs_bptr){
-        .addr = left->head->addr, .copy = left->copy, .birth = left->head->birth};
+    children[left_slot].ptr =
+        (struct hfs_bptr){.addr = left->head->addr, .copy = left->copy, .birth = left->head->birth};
     /* The right one may be clean: its items are read, then its place is freed. */
     if (level > 0) {
         struct hfs_child *from = node_children(right), *to = node_children(left);
@@ -761,8 +760,7 @@ static enum hx_status prune_descend(struct hfs_tree *tree, u64 floor, struct hfs
     path->high[level] = hfs_key_max;
     struct node_expect expect = {.ptr = &tree->root, .level = level, .high = hfs_key_max};
     enum hx_status status = node_get(tree, &expect, &path->node[level]);
-    while (status == HX_OK && level > 0 &&
-           node_children(path->node[level])[0].ptr.birth > floor) {
+    while (status == HX_OK && level > 0 && node_children(path->node[level])[0].ptr.birth > floor) {
         status = path_child(path, --level);
     }
     *out_level = level;

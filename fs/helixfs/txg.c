@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations and transaction groups.
- * Owns:      the open group, the order in which a commit writes.      Callers: every operation, under
- *            hfs.lock.     Context: thread; may block.
- * Invariant: (1) blocks reachable from the durable root are never written again.  (2) a commit writes
- *            data and nodes, then bitmaps, then flushes, then the root into both labels, then
- *            flushes.  (3) a failure before the root is written leaves the group open, to be tried
- *            again; a failure from there on freezes the file system, because nobody knows which
- *            root the disk holds.   Spec: SPEC.md, "Commit".
+ * Owns:      the open group, the order in which a commit writes.      Callers: every operation,
+ * under hfs.lock.     Context: thread; may block. Invariant: (1) blocks reachable from the durable
+ * root are never written again.  (2) a commit writes data and nodes, then bitmaps, then flushes,
+ * then the root into both labels, then flushes.  (3) a failure before the root is written leaves
+ * the group open, to be tried again; a failure from there on freezes the file system, because
+ * nobody knows which root the disk holds.   Spec: SPEC.md, "Commit".
  *
  *   open --op_begin/op_end--> open --txg_commit: body--> written --flush--> stable
  *   stable --root to A and B, flush--> durable: the next group opens      (txg_commit)
@@ -68,7 +67,7 @@ void unstable_drop(struct hfs *fs)
 static enum hx_status unstable_rewrite(struct hfs *fs)
 {
     struct hfs_unstable *u;
-    LIST_FOREACH(&fs->unstable, u, link) {
+    LIST_FOREACH (&fs->unstable, u, link) {
         enum hx_status status = bdev_write(fs->dev, u->addr, u->blocks, u->data);
         if (status != HX_OK) {
             return status;
@@ -102,7 +101,8 @@ static u64 paths_cost(const struct hfs *fs, const struct hfs_subvol *sv, u32 pat
     return cost;
 }
 
-/* What writing back the dirty pages may take: each may sit in a leaf of its own, which may split. */
+/* What writing back the dirty pages may take: each may sit in a leaf of its own, which may split.
+ */
 static u64 pages_cost(const struct hfs *fs)
 {
     return fs->page_count == 0 ? 0 : 2ull * fs->page_count + 8;
@@ -123,8 +123,7 @@ static u64 tier_floor(const struct hfs *fs, enum hfs_tier tier)
 
 static bool commit_is_due(const struct hfs *fs)
 {
-    return fs->dirty_count > fs->dirty_limit || fs->page_count > fs->page_limit ||
-           log_is_full(fs);
+    return fs->dirty_count > fs->dirty_limit || fs->page_count > fs->page_limit || log_is_full(fs);
 }
 
 enum hx_status op_begin(struct hfs *fs, struct hfs_subvol *sv, u32 paths, u32 blocks,
@@ -141,7 +140,8 @@ enum hx_status op_begin(struct hfs *fs, struct hfs_subvol *sv, u32 paths, u32 bl
             return status;
         }
     }
-    u64 nodes = paths_cost(fs, sv, paths) + blocks / 8; /* the pages of one operation lie together */
+    u64 nodes =
+        paths_cost(fs, sv, paths) + blocks / 8; /* the pages of one operation lie together */
     /* Two commits give back what was freed: the first makes it unused, the second lets it go. */
     for (u32 attempt = 0;; attempt++) {
         u64 all = nodes + pages_cost(fs) + COMMIT_NODES / fs->super.copies;
@@ -197,7 +197,7 @@ static enum hx_status writeback_all(struct hfs *fs)
 static enum hx_status write_trees(struct hfs *fs)
 {
     struct hfs_subvol *sv;
-    LIST_FOREACH(&fs->subvols, sv, link) {
+    LIST_FOREACH (&fs->subvols, sv, link) {
         enum hx_status status = HX_OK;
         if (sv->tree.root.birth == fs->txg && sv->tree.levels > 0) {
             status = tree_write(&sv->tree);

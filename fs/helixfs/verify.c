@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The proof checker, and the scrubber that walks the same way.
  * Owns:      nothing on the disk.      Callers: fsck, tests; hfs_scrub on a mounted file system.
- * Context:   thread; may block; memory grows with the inodes of one subvolume and with the blocks in
- *            use (one bit each).
- * Invariant: (1) an image passes only if every block is exactly one of: fixed, reachable from a tree,
- *            named by a dead record, free; and bitmaps and sums say so.  (2) it shares node_check,
- *            extent_check and inode_check with the running code, and nothing that could hide an error:
- *            what is in use is computed from the trees alone.
+ * Context:   thread; may block; memory grows with the inodes of one subvolume and with the blocks
+ * in use (one bit each). Invariant: (1) an image passes only if every block is exactly one of:
+ * fixed, reachable from a tree, named by a dead record, free; and bitmaps and sums say so.  (2) it
+ * shares node_check, extent_check and inode_check with the running code, and nothing that could
+ * hide an error: what is in use is computed from the trees alone.
  *
  * Chain by chain, oldest snapshot first. A block born before the previous snapshot must have been
  * seen in it, one born after must not have been seen at all; the live tree is walked whole, with a
- * bitmap of its own, so that what snapshots use and it does not can be held against the dead records.
+ * bitmap of its own, so that what snapshots use and it does not can be held against the dead
+ * records.
  */
 #include "hfs_priv.h"
 #include <helix/format.h>
@@ -38,8 +38,8 @@ struct verify {
     struct hfs_verify_result *out;
     bool repair;
     struct hfs_scrub_result *scrub;
-    u64 **used, **live; /* a bitmap for each group, NULL: nothing */
-    u8 *buf, *buf2;     /* a node each */
+    u64 **used, **live;             /* a bitmap for each group, NULL: nothing */
+    u8 *buf, *buf2;                 /* a node each */
     u64 snap_blocks, shared_blocks; /* of the present chain */
     bool dying;                     /* the present chain has a snapshot being destroyed */
     /* Present tree */
@@ -155,7 +155,7 @@ static void mark_run(struct verify *v, u64 addr, u64 len, u64 birth, const char 
         }
     }
     if (v->is_live) {
-        v->shared_blocks += shared ? len : 0;
+        v->shared_blocks += shared && birth > v->sv->d.floor ? len : 0;
     } else {
         v->snap_blocks += shared ? 0 : len;
     }
@@ -219,8 +219,7 @@ static void item_dirent(struct verify *v, const struct hfs_key *key, const u8 *i
     u32 off = 0;
     while (off < len) {
         const struct hfs_dirent *e = (const void *)(item + off);
-        if (len - off < sizeof(*e) || e->name_len == 0 ||
-            e->name_len > len - off - sizeof(*e)) {
+        if (len - off < sizeof(*e) || e->name_len == 0 || e->name_len > len - off - sizeof(*e)) {
             problem(v, "directory %llu: malformed names", (unsigned long long)key->oid);
             return;
         }
@@ -243,9 +242,8 @@ static void item_xattr(struct verify *v, const struct hfs_key *key, const u8 *it
     u32 off = 0;
     while (off < len) {
         const struct hfs_dxattr *e = (const void *)(item + off);
-        if (len - off < sizeof(*e) ||
-            (u32)e->name_len + e->value_len > len - off - sizeof(*e) || e->name_len == 0 ||
-            name_hash(v->fs, (const char *)(e + 1), e->name_len) != key->off) {
+        if (len - off < sizeof(*e) || (u32)e->name_len + e->value_len > len - off - sizeof(*e) ||
+            e->name_len == 0 || name_hash(v->fs, (const char *)(e + 1), e->name_len) != key->off) {
             problem(v, "inode %llu: malformed attributes", (unsigned long long)key->oid);
             return;
         }
@@ -406,8 +404,7 @@ static void walk(struct verify *v, struct hfs_tree *tree)
                                         .level = level - 1,
                                         .low = child->key,
                                         .high = last ? path.high[level] : child[1].key};
-            if (node_enter(v, &below) &&
-                node_get(tree, &below, &path.node[level - 1]) == HX_OK) {
+            if (node_enter(v, &below) && node_get(tree, &below, &path.node[level - 1]) == HX_OK) {
                 level--;
                 path.high[level] = below.high;
                 path.slot[level] = 0;
@@ -503,16 +500,14 @@ static void check_links(struct verify *v)
         if ((note->mode & HFS_IFMT) == HFS_IFDIR) {
             dir->found_dirs++;
             if (note->parent != links[i].dir) {
-                problem(v, "directory %llu: has the wrong parent",
-                        (unsigned long long)note->ino);
+                problem(v, "directory %llu: has the wrong parent", (unsigned long long)note->ino);
             }
         }
     }
     for (u64 i = 0; i < v->orphans.count; i++) {
         struct inode_note *note = note_find(v, ((u64 *)v->orphans.data)[i]);
         if (note == NULL) {
-            problem(v, "orphan %llu is missing",
-                    (unsigned long long)((u64 *)v->orphans.data)[i]);
+            problem(v, "orphan %llu is missing", (unsigned long long)((u64 *)v->orphans.data)[i]);
         } else {
             note->orphan = true;
         }
@@ -833,11 +828,8 @@ enum hx_status hfs_scrub(struct hfs *fs, struct hfs_scrub_result *out)
     os_mutex_acquire(fs->lock);
     enum hx_status status = fs->read_only ? HX_OK : txg_commit(fs);
     if (status == HX_OK) {
-        struct verify v = {.fs = fs,
-                           .opts = &opts,
-                           .out = &result,
-                           .repair = !fs->read_only,
-                           .scrub = &scrub};
+        struct verify v = {
+            .fs = fs, .opts = &opts, .out = &result, .repair = !fs->read_only, .scrub = &scrub};
         status = run(&v);
     }
     os_mutex_release(fs->lock);

@@ -32,8 +32,7 @@ static u32 entry_size(const u8 *item, u32 off)
 
 static struct hfs_key xattr_key(const struct hfs_inode *inode, struct hfs_name name)
 {
-    return (struct hfs_key){inode->ino, HFS_KIND_XATTR,
-                            name_hash(inode->sv->fs, name.s, name.len)};
+    return (struct hfs_key){inode->ino, HFS_KIND_XATTR, name_hash(inode->sv->fs, name.s, name.len)};
 }
 
 /* Copies the item of that name into fs->item. *len 0: there is none. */
@@ -98,8 +97,7 @@ static enum hx_status change(struct hfs_inode *inode, struct hfs_name name, cons
                              size_t len, bool remove)
 {
     struct hfs *fs = inode->sv->fs;
-    enum hx_status status =
-        op_begin(fs, inode->sv, 2, 0, remove ? TIER_DELETE : TIER_NORMAL);
+    enum hx_status status = op_begin(fs, inode->sv, 2, 0, remove ? TIER_DELETE : TIER_NORMAL);
     if (status == HX_OK) {
         status = log_reserve(fs, 1, (u32)(name.len + len));
     }

@@ -86,6 +86,8 @@ static bool recover(struct crash *c, u64 id, u64 promised, u64 *out_hash)
         return fail(c, id, "not a prefix of the operations", HX_ERR_CORRUPT);
     }
     if (at - 1 < promised) {
+        fprintf(stderr, "crash: shows state %llu, promised was %llu\n", (unsigned long long)at - 1,
+                (unsigned long long)promised);
         return fail(c, id, "an acknowledged operation is missing", HX_ERR_CORRUPT);
     }
     if (!image_verify(dev, key_of(c), false)) {

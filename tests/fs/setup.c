@@ -17,8 +17,10 @@ bool args_parse(int argc, char **argv, struct args *args)
     struct {
         const char *name;
         u64 *value;
-    } known[] = {{"--seed", &args->seed},     {"--seeds", &args->seeds},
-                 {"--ops", &args->ops},       {"--states", &args->states},
+    } known[] = {{"--seed", &args->seed},
+                 {"--seeds", &args->seeds},
+                 {"--ops", &args->ops},
+                 {"--states", &args->states},
                  {"--seconds", &args->seconds}};
     args->started_ns = wall_ns();
     for (int i = 1; i < argc; i += 2) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the fuzzers and the crash simulator share: an image whose geometry, codec and key follow from
- * a seed, and their command line.
+/* What the fuzzers and the crash simulator share: an image whose geometry, codec and key follow
+ * from a seed, and their command line.
  */
 #ifndef TEST_FS_SETUP_H
 #define TEST_FS_SETUP_H

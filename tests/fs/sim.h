@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A block device in memory that remembers what was done to it, can fail on demand, and can show what
- * a disk may hold after a power cut: between two flushes any subset of the writes, each whole,
+/* A block device in memory that remembers what was done to it, can fail on demand, and can show
+ * what a disk may hold after a power cut: between two flushes any subset of the writes, each whole,
  * torn at 512-byte sectors, or not there.
  */
 #ifndef TEST_FS_SIM_H
@@ -16,9 +16,9 @@ enum sim_kind { SIM_WRITE, SIM_FLUSH };
 
 struct sim_event {
     enum sim_kind kind;
-    u64 block;     /* SIM_WRITE: one block; a longer write is several events */
-    u8 *data;      /* BDEV_BLOCK bytes */
-    u64 mark;      /* sim.mark when it happened: what the test had been promised by then */
+    u64 block; /* SIM_WRITE: one block; a longer write is several events */
+    u8 *data;  /* BDEV_BLOCK bytes */
+    u64 mark;  /* sim.mark when it happened: what the test had been promised by then */
 };
 
 struct sim {
@@ -30,7 +30,7 @@ struct sim {
     u64 mark;
     u64 reads, writes, flushes, bytes_read, bytes_written;
     u64 fail_read, fail_write, fail_flush; /* the n-th from now fails once; 0: none */
-    bool fail_forever; /* and every later one */
+    bool fail_forever;                     /* and every later one */
 };
 
 void sim_init(struct sim *sim, u64 blocks);
@@ -42,7 +42,7 @@ void sim_record(struct sim *sim, bool on);
 struct overlay {
     struct bdev dev;
     const u8 *base;
-    u8 **block; /* NULL: as in base */
+    u8 **block;   /* NULL: as in base */
     u64 *touched; /* block numbers, for a cheap reset */
     u32 touched_count;
     /* Writes made through the device, for crashes within recovery. */

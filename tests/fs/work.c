@@ -40,7 +40,8 @@ static u64 hash_entry(u64 dir, const char *name, size_t len, u64 ino)
 
 static u64 hash_xattr(u64 ino, const char *name, size_t len, const void *value, size_t value_len)
 {
-    return mix(mix(ino ^ 0xa77, hash_bytes(name, len)), mix(value_len, hash_bytes(value, value_len)));
+    return mix(mix(ino ^ 0xa77, hash_bytes(name, len)),
+               mix(value_len, hash_bytes(value, value_len)));
 }
 
 /* Model */
@@ -227,8 +228,7 @@ static bool answer(struct work *w, const char *what, enum hx_status got, enum hx
         w->failed++;
         return true;
     }
-    if (w->may_fail && (got == HX_ERR_IO || got == HX_ERR_NO_MEMORY ||
-                        got == HX_ERR_READ_ONLY)) {
+    if (w->may_fail && (got == HX_ERR_IO || got == HX_ERR_NO_MEMORY || got == HX_ERR_READ_ONLY)) {
         w->failed++;
         return true;
     }
@@ -502,9 +502,15 @@ static bool op_punch(struct work *w)
     }
     if (go && off < m->size) {
         u64 end = off + len < m->size ? off + len : m->size;
-        memset(m->data + off, 0, end - off);
-        order_content(m);
-        event(w, m, NULL);
+        bool zero = true; /* nothing changes then, and nothing need be durable */
+        for (u64 at = off; at < end && zero; at++) {
+            zero = m->data[at] == 0;
+        }
+        if (!zero) {
+            memset(m->data + off, 0, end - off);
+            order_content(m);
+            event(w, m, NULL);
+        }
     }
     return true;
 }
@@ -560,8 +566,8 @@ static bool op_unlink(struct work *w)
     if (e >= 0) {
         const struct model_inode *m = &w->inode[dir->entry[e].inode];
         bool is_dir = (m->mode & IFMT) == IFDIR;
-        want = as_dir && !is_dir   ? HX_ERR_NOT_DIR
-               : !as_dir && is_dir ? HX_ERR_IS_DIR
+        want = as_dir && !is_dir            ? HX_ERR_NOT_DIR
+               : !as_dir && is_dir          ? HX_ERR_IS_DIR
                : is_dir && !dir_is_empty(m) ? HX_ERR_NOT_EMPTY
                                             : HX_OK;
     }
@@ -597,10 +603,10 @@ static bool op_link(struct work *w)
     if (i == 0 || slot < 0) {
         return true;
     }
-    enum hx_status want = (m->mode & IFMT) == IFDIR     ? HX_ERR_ACCESS
-                          : m->nlink == 0               ? HX_ERR_NOT_FOUND
-                          : entry_of(dir, name) >= 0    ? HX_ERR_EXISTS
-                                                        : HX_OK;
+    enum hx_status want = (m->mode & IFMT) == IFDIR  ? HX_ERR_ACCESS
+                          : m->nlink == 0            ? HX_ERR_NOT_FOUND
+                          : entry_of(dir, name) >= 0 ? HX_ERR_EXISTS
+                                                     : HX_OK;
     struct hfs_inode *parent, *inode;
     enum hx_status status = get(w, d, &parent);
     if (status == HX_OK) {
@@ -885,10 +891,9 @@ bool work_step(struct work *w)
     static const struct {
         bool (*run)(struct work *w);
         u32 weight;
-    } ops[] = {{op_create, 22}, {op_write, 26},   {op_truncate, 5}, {op_punch, 3},
-               {op_read, 6},    {op_unlink, 12},  {op_link, 4},     {op_rename, 10},
-               {op_setattr, 4}, {op_xattr, 5},    {op_fsync, 12},   {op_sync, 2},
-               {op_hold, 2},    {op_snapshot, 2}};
+    } ops[] = {{op_create, 22}, {op_write, 26}, {op_truncate, 5}, {op_punch, 3},   {op_read, 6},
+               {op_unlink, 12}, {op_link, 4},   {op_rename, 10},  {op_setattr, 4}, {op_xattr, 5},
+               {op_fsync, 12},  {op_sync, 2},   {op_hold, 2},     {op_snapshot, 2}};
     u32 total = 0;
     for (u32 i = 0; i < HX_ARRAY_SIZE(ops); i++) {
         total += ops[i].weight;

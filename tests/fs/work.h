@@ -2,10 +2,10 @@
 /* Random operations on a file system, and a model in plain memory that says what each must answer
  * and what the file system must then contain.
  *
- * The model keeps every file twice: as a reader sees it, and as far as its writes have a place in the
- * order (see hfs_mount_opts.ordered). Each change of the second view appends a hash of the whole
- * ordered state to `states`: after a crash the file system must hash to one of them, and not to one
- * before `promised`, which fsync and sync push forward.
+ * The model keeps every file twice: as a reader sees it, and as far as its writes have a place in
+ * the order (see hfs_mount_opts.ordered). Each change of the second view appends a hash of the
+ * whole ordered state to `states`: after a crash the file system must hash to one of them, and not
+ * to one before `promised`, which fsync and sync push forward.
  */
 #ifndef TEST_FS_WORK_H
 #define TEST_FS_WORK_H
@@ -67,7 +67,8 @@ void work_detach(struct work *w);
 bool work_step(struct work *w);
 /* Compares everything with the live view. */
 bool work_compare(struct work *w);
-/* Forgets the model's view of the live contents: a crash came, and state `index` is what is left. */
+/* Forgets the model's view of the live contents: a crash came, and state `index` is what is left.
+ */
 u64 work_state_now(struct work *w);
 
 /* Hash of a mounted file system's first subvolume, comparable with states. */

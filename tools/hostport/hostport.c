@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's side of the ports: memory, locks, time, random numbers, log, assertions.
- * Owns:      the switches below.      Callers: host programs.      Context: any thread; the switches
- *            are set before threads start.
+ * Owns:      the switches below.      Callers: host programs.      Context: any thread; the
+ * switches are set before threads start.
  */
 #define _GNU_SOURCE
 #include "hostport.h"
@@ -224,7 +224,7 @@ bool str_copy(char *dst, const char *src, size_t size)
     return (size_t)snprintf(dst, size, "%s", src) < size;
 }
 
-#define STATUS_NAME(name, number, words) [-(number)] = #name,
+#define STATUS_NAME(name, number, words)  [-(number)] = #name,
 #define STATUS_WORDS(name, number, words) [-(number)] = words,
 static const char *const names[] = {HX_STATUS_LIST(STATUS_NAME)};
 static const char *const sentences[] = {HX_STATUS_LIST(STATUS_WORDS)};

@@ -22,9 +22,9 @@ struct bdev_ops {
 
 struct bdev {
     const struct bdev_ops *ops;
-    u64 blocks;      /* size */
-    bool read_only;  /* write is never called */
-    void *ctx;       /* the implementer's */
+    u64 blocks;     /* size */
+    bool read_only; /* write is never called */
+    void *ctx;      /* the implementer's */
 };
 
 /* The range is checked against the device here, so implementers need not.

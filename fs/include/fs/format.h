@@ -8,7 +8,8 @@
 #include <helix/compiler.h>
 #include <helix/types.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structures are used as they lie on disk");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "structures are used as they lie on disk");
 
 #define HFS_VERSION     1u
 #define HFS_BLOCK       4096u
@@ -28,12 +29,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structures are used a
 
 /* Space: groups of as many blocks as one bitmap block has bits. */
 #define HFS_GROUP           32768u
-#define HFS_FANOUT          128u /* entries of a summary page */
-#define HFS_TOP_MAX         64u  /* level-2 pages that a root names */
-#define HFS_SLOTS           3u   /* places of every bitmap and summary page */
+#define HFS_FANOUT          128u  /* entries of a summary page */
+#define HFS_TOP_MAX         64u   /* level-2 pages that a root names */
+#define HFS_SLOTS           3u    /* places of every bitmap and summary page */
 #define HFS_SLOT_FRESH      0xffu /* never written: only the fixed blocks are in use */
-#define HFS_GROUP_HEAD      4u   /* blocks at the start of a group */
-#define HFS_GROUP_HEAD_LONG 12u  /* the same when its number is a multiple of HFS_FANOUT */
+#define HFS_GROUP_HEAD      4u    /* blocks at the start of a group */
+#define HFS_GROUP_HEAD_LONG 12u   /* the same when its number is a multiple of HFS_FANOUT */
 
 /* Feature bits of the superblock. */
 #define HFS_INCOMPAT_LZ4     (1ull << 0)
@@ -123,7 +124,7 @@ struct hfs_item { /* leaf: grows up from the head; values grow down from the end
     u32 reserved;
 };
 
-struct hfs_child { /* inner node */
+struct hfs_child {      /* inner node */
     struct hfs_key key; /* lowest key that may be below */
     struct hfs_bptr ptr;
 };
@@ -146,10 +147,10 @@ struct hfs_child { /* inner node */
 
 struct hfs_dinode {
     u64 size;
-    u64 blocks; /* of data, as stored */
-    u64 parent; /* directories: the one they are in */
+    u64 blocks;  /* of data, as stored */
+    u64 parent;  /* directories: the one they are in */
     u64 entries; /* directories: names in it, without . and .. */
-    u32 mode;   /* type and permissions, as in <sys/stat.h> */
+    u32 mode;    /* type and permissions, as in <sys/stat.h> */
     u32 uid, gid;
     u32 nlink;
     s64 atime_ns, mtime_ns, ctime_ns, btime_ns;
@@ -183,7 +184,7 @@ struct hfs_dirent { /* name follows; entries are not aligned */
 struct hfs_extent {
     u64 addr;
     u64 birth;
-    u16 len;   /* blocks of content */
+    u16 len; /* blocks of content */
     u16 flags;
     u16 alg;
     u16 blocks; /* stored; equals len when plain */
@@ -196,12 +197,12 @@ struct hfs_extent {
 #define HFS_EXT_TAG   16u
 
 /* Root tree. */
-#define HFS_ROOT_SUBVOL 1u /* oid: subvolume; hfs_dsubvol */
-#define HFS_ROOT_NAME   2u /* oid: hash of the name, off: subvolume; no value */
-#define HFS_ROOT_KEY    3u /* oid: subvolume, off: slot; hfs_dkey */
+#define HFS_ROOT_SUBVOL 1u           /* oid: subvolume; hfs_dsubvol */
+#define HFS_ROOT_NAME   2u           /* oid: hash of the name, off: subvolume; no value */
+#define HFS_ROOT_KEY    3u           /* oid: subvolume, off: slot; hfs_dkey */
 #define HFS_OID_DEAD    (1ull << 63) /* | chain; kind: birth; off: addr; hfs_dead */
 
-#define HFS_OID_DYING   (1ull << 62) /* off: subvolume being destroyed; no value */
+#define HFS_OID_DYING (1ull << 62) /* off: subvolume being destroyed; no value */
 
 #define HFS_SUBVOL_FIRST    1u
 #define HFS_SUBVOL_NAME_MAX 63u
@@ -214,12 +215,12 @@ struct hfs_dsubvol {
     struct hfs_bptr root;
     u32 levels;
     u32 flags;
-    u64 birth;     /* snapshots: the transaction group that they show */
-    u64 chain;     /* snapshots: the subvolume they were taken of; else its own number */
-    u64 origin;    /* clones: the snapshot they came from, 0: none */
-    u64 floor;     /* clones: its birth; blocks up to it belong to the origin */
-    u64 prev;      /* next older snapshot of the chain, 0: none */
-    u64 next;      /* snapshots: next newer one, 0: the live subvolume */
+    u64 birth;      /* snapshots: the transaction group that they show */
+    u64 chain;      /* snapshots: the subvolume they were taken of; else its own number */
+    u64 origin;     /* clones: the snapshot they came from, 0: none */
+    u64 floor;      /* clones: its birth; blocks up to it belong to the origin */
+    u64 prev;       /* next older snapshot of the chain, 0: none */
+    u64 next;       /* snapshots: next newer one, 0: the live subvolume */
     u64 prev_birth; /* birth of prev, or floor */
     u64 next_ino;
     u64 clones;    /* snapshots: how many came from it */
@@ -258,20 +259,20 @@ struct hfs_log_head {
 };
 #define HFS_LOG_ENTRY_MAX 65536u
 
-#define HFS_REC_CREATE 1u /* payload: name, link target */
-#define HFS_REC_LINK   2u /* name */
-#define HFS_REC_UNLINK 3u /* name; arg 1: a directory */
-#define HFS_REC_RENAME 4u /* name, new name; arg: new directory, arg2: flags */
-#define HFS_REC_SETATTR 5u /* hfs_rec_attr */
-#define HFS_REC_TRUNCATE 6u /* arg: size */
-#define HFS_REC_WRITE  7u /* arg: offset in bytes; the bytes */
-#define HFS_REC_EXTENT 8u /* arg: file block, arg2: size of the file then; hfs_extent */
-#define HFS_REC_PUNCH  9u /* arg: offset, arg2: length, both bytes */
-#define HFS_REC_XATTR_SET 10u /* name, value */
-#define HFS_REC_XATTR_DEL 11u /* name */
-#define HFS_REC_SEALED 12u /* nonce, tag, and an encrypted record with its payload */
-#define HFS_REC_MORE   0x8000u /* flag: applies only together with the record that follows */
-#define HFS_REC_TYPE   0x7fffu
+#define HFS_REC_CREATE    1u      /* payload: name, link target */
+#define HFS_REC_LINK      2u      /* name */
+#define HFS_REC_UNLINK    3u      /* name; arg 1: a directory */
+#define HFS_REC_RENAME    4u      /* name, new name; arg: new directory, arg2: flags */
+#define HFS_REC_SETATTR   5u      /* hfs_rec_attr */
+#define HFS_REC_TRUNCATE  6u      /* arg: size */
+#define HFS_REC_WRITE     7u      /* arg: offset in bytes; the bytes */
+#define HFS_REC_EXTENT    8u      /* arg: file block, arg2: size of the file then; hfs_extent */
+#define HFS_REC_PUNCH     9u      /* arg: offset, arg2: length, both bytes */
+#define HFS_REC_XATTR_SET 10u     /* name, value */
+#define HFS_REC_XATTR_DEL 11u     /* name */
+#define HFS_REC_SEALED    12u     /* nonce, tag, and an encrypted record with its payload */
+#define HFS_REC_MORE      0x8000u /* flag: applies only together with the record that follows */
+#define HFS_REC_TYPE      0x7fffu
 
 struct hfs_rec {
     u16 type;

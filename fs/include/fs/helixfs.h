@@ -34,12 +34,12 @@ struct hfs_key_source {
 };
 
 struct hfs_mkfs_opts {
-    u64 blocks;       /* 0: the whole device */
-    u32 copies;       /* of tree nodes, 1 or 2; 0: 2 */
-    u32 alg;          /* compression of the first subvolume, HFS_ALG_* */
-    u32 alg_level;    /* Zstandard, 1 to 3 */
-    u64 log_blocks;   /* 0: by size */
-    const u8 *uuid;   /* 16 bytes, or NULL: random */
+    u64 blocks;     /* 0: the whole device */
+    u32 copies;     /* of tree nodes, 1 or 2; 0: 2 */
+    u32 alg;        /* compression of the first subvolume, HFS_ALG_* */
+    u32 alg_level;  /* Zstandard, 1 to 3 */
+    u64 log_blocks; /* 0: by size */
+    const u8 *uuid; /* 16 bytes, or NULL: random */
     const char *label;
     const struct hfs_key_source *key; /* encrypts the first subvolume */
 };
@@ -53,7 +53,7 @@ enum hx_status hfs_mkfs(struct bdev *dev, const struct hfs_mkfs_opts *opts) HX_M
 
 struct hfs_mount_opts {
     u32 flags;
-    u64 cache_bytes; /* 0: 8 MiB; at least 256 KiB */
+    u64 cache_bytes;                  /* 0: 8 MiB; at least 256 KiB */
     const struct hfs_key_source *key; /* of encrypted subvolumes */
     /* Called with the file system's lock held when pending writes of a file take their place in
      * the order; NULL: not. */
@@ -236,7 +236,7 @@ enum hx_status hfs_key_change(struct hfs *fs, const char *subvol,
 struct hfs_verify_opts {
     bool data; /* read and check file contents too */
     const struct hfs_key_source *key;
-    void (*problem)(void *ctx, const char *text); /* one line for each thing that is wrong */
+    void (*problem)(void *ctx, const char *text);     /* one line for each thing that is wrong */
     void (*progress)(void *ctx, u64 done, u64 total); /* blocks in use; NULL: not */
     void *ctx;
 };
