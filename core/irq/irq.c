@@ -66,8 +66,12 @@ enum hx_status irq_register(irq_t irq, struct irq_action *action, enum hal_irq_t
         line->stuck = false;
         line->unhandled_in_row = 0;
         status = hal_irq.enable(irq, trigger);
-        if (status != HX_OK && !last) {
-            line->first = NULL;
+        if (status != HX_OK) {
+            if (last) {
+                __atomic_store_n(&last->node.next, NULL, __ATOMIC_RELEASE);
+            } else {
+                __atomic_store_n(&line->first, NULL, __ATOMIC_RELEASE);
+            }
         }
     }
 out_unlock:

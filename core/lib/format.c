@@ -42,12 +42,8 @@ static void put_repeated(struct output *out, char c, size_t n)
     }
 }
 
-static void put_string(struct output *out, const struct spec *spec, const char *s)
+static void put_padded(struct output *out, const struct spec *spec, const char *s, size_t n)
 {
-    if (!s) {
-        s = "(null)";
-    }
-    size_t n = spec->has_precision ? strnlen(s, spec->precision) : strlen(s);
     size_t pad = spec->width > n ? spec->width - n : 0;
     if (!spec->left) {
         put_repeated(out, ' ', pad);
@@ -56,6 +52,14 @@ static void put_string(struct output *out, const struct spec *spec, const char *
     if (spec->left) {
         put_repeated(out, ' ', pad);
     }
+}
+
+static void put_string(struct output *out, const struct spec *spec, const char *s)
+{
+    if (!s) {
+        s = "(null)";
+    }
+    put_padded(out, spec, s, spec->has_precision ? strnlen(s, spec->precision) : strlen(s));
 }
 
 static void put_number(struct output *out, const struct spec *spec, u64 value, u32 base, bool upper,
@@ -69,6 +73,9 @@ static void put_number(struct output *out, const struct spec *spec, u64 value, u
         value /= base;
     }
     size_t want = spec->has_precision ? spec->precision : 1;
+    if (base == 8 && spec->alt && want <= n) {
+        want = n + 1; /* `#` asks for a leading zero, not for one more */
+    }
     size_t zeros = want > n ? want - n : 0;
     size_t head = strlen(prefix);
     size_t used = head + zeros + n;
@@ -190,7 +197,7 @@ size_t format_to(format_sink_fn *sink, void *ctx, const char *fmt, va_list args_
             put_number(&out, &spec, unsigned_argument(&spec, &args), 10, false, "");
             break;
         case 'o':
-            put_number(&out, &spec, unsigned_argument(&spec, &args), 8, false, spec.alt ? "0" : "");
+            put_number(&out, &spec, unsigned_argument(&spec, &args), 8, false, "");
             break;
         case 'x':
         case 'X': {
@@ -204,9 +211,8 @@ size_t format_to(format_sink_fn *sink, void *ctx, const char *fmt, va_list args_
             put_number(&out, &spec, (u64)(uintptr_t)va_arg(args, void *), 16, false, "0x");
             break;
         case 'c': {
-            char c[2] = {(char)va_arg(args, int), '\0'};
-            spec.has_precision = false;
-            put_string(&out, &spec, c);
+            char c = (char)va_arg(args, int);
+            put_padded(&out, &spec, &c, 1); /* NUL is a character too */
             break;
         }
         case 's':

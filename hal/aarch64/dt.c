@@ -21,7 +21,7 @@ enum hx_status dt_check(const void *tree, size_t max, size_t *out_size)
     }
     size_t size = fdt_totalsize(tree);
     if (size < sizeof(struct fdt_header) || size > max || size > DT_SIZE_MAX ||
-        fdt_check_header(tree) != 0 || fdt_version(tree) < 17) {
+        fdt_check_full(tree, size) != 0 || fdt_version(tree) < 17) {
         return HX_ERR_CORRUPT;
     }
     *out_size = size;

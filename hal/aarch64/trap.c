@@ -25,6 +25,7 @@
 #define CLASS_WATCHPOINT_EL0  0x34
 #define CLASS_WATCHPOINT      0x35
 #define CLASS_BRK             0x3c
+#define BRK_COMPILER_TRAP     1000 /* GCC's __builtin_trap() */
 
 #define FAULT_EXTERNAL  0x10
 #define FAULT_ALIGNMENT 0x21
@@ -147,7 +148,10 @@ void port_trap_sync(struct hal_trap_frame *frame, u32 emergency)
         trap.kind = TRAP_STACK_OVERFLOW;
         trap.name = "kernel stack overflow";
     }
-    if (trap.kind == TRAP_BREAKPOINT) {
+    if (trap.kind == TRAP_BREAKPOINT && (frame->esr & 0xffff) == BRK_COMPILER_TRAP) {
+        trap.kind = TRAP_UNDEFINED; /* code that must not be reached: there is nothing behind it */
+        trap.name = "undefined instruction (trap of the compiler)";
+    } else if (trap.kind == TRAP_BREAKPOINT) {
         frame->pc += 4; /* ELR names the BRK itself */
     }
     hal_event_trap(frame, &trap);

@@ -223,6 +223,16 @@ static void clear_range(struct hal_space *space, vaddr_t va, u64 size)
     }
 }
 
+static bool flags_are_valid(const struct hal_space *space, u32 flags)
+{
+    const u32 type = MAP_DEVICE | MAP_COMBINE;
+    if ((flags & ~MAP_FLAGS_ALL) || (flags & type) == type ||
+        ((flags & MAP_EXEC) && (flags & (MAP_WRITE | type)))) {
+        return false;
+    }
+    return space->root || !(flags & MAP_USER);
+}
+
 static u32 best_level(vaddr_t va, paddr_t pa, u64 size)
 {
     for (u32 level = cpu_has_1g_pages() ? 2 : 1; level > 0; level--) {
@@ -238,8 +248,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
     u64 pa_end;
     if (!range_is_valid(space, va, size) || !hx_is_aligned(pa, HX_PAGE_SIZE) ||
         !hx_add_checked(pa, size, &pa_end) || pa_end > cpu_phys_limit() ||
-        (flags & ~MAP_FLAGS_ALL) || (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC) ||
-        (flags & (MAP_DEVICE | MAP_COMBINE)) == (MAP_DEVICE | MAP_COMBINE)) {
+        !flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
     for (u64 done = 0; done < size;) { /* inv 3 */
@@ -280,7 +289,7 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 static enum hx_status mmu_protect(struct hal_space *space, vaddr_t va, u64 size, u32 flags)
 {
     const u64 kept = ENTRY_ADDRESS | ENTRY_LARGE | ENTRY_PWT | ENTRY_PCD;
-    if ((flags & ~MAP_FLAGS_ALL) || (flags & (MAP_WRITE | MAP_EXEC)) == (MAP_WRITE | MAP_EXEC)) {
+    if (!flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
     enum hx_status status = prepare_change(space, va, size);

@@ -22,7 +22,8 @@
 #include <hal/port.h>
 #include <helix/status.h>
 
-/* Permissions; all mappings are readable. Writable and executable at once is HX_ERR_INVALID. */
+/* Permissions; all mappings are readable. HX_ERR_INVALID: writable and executable at once; both
+ * memory types; executable memory of either type; user pages in the kernel's space. */
 #define MAP_WRITE  (1u << 0) /* absent: read-only */
 #define MAP_EXEC   (1u << 1) /* absent: not executable, at any privilege */
 #define MAP_USER   (1u << 2) /* absent: the kernel's alone */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* printf-class formatting without a C library: %d %i %u %x %X %o %c %s %p %% with flags `-`, `0`,
- * `+`, `#`, width, precision, `*`, and lengths hh h l ll z j t. No floating point: the kernel has
- * none. Context: any, early and panic included; no state.
+ * `+`, ` `, `#`, width, precision, `*`, and lengths hh h l ll z j t. No floating point: the kernel
+ * has none. Context: any, early and panic included; no state.
  */
 #ifndef HELIX_FORMAT_H
 #define HELIX_FORMAT_H

@@ -102,7 +102,7 @@ def update():
         raise HelixError("third party: /etc/apt names no Debian archive to download from")
     with open(f"{home}/sources.list", "w", encoding="utf-8") as file:
         file.write("\n".join(sources) + "\n")
-    status, output = apt("update")
+    status, output = apt("update", "--error-on=any")
     if status != 0:
         raise HelixError(f"third party: cannot reach the Debian archive: {last_error(output)}")
 

@@ -138,7 +138,8 @@ def load(path):
 def python_tests():
     """The tests of every tests/{boot,build,nightly}/*.py."""
     found = []
-    for path in sorted(path for suite in PYTHON_SUITES for path in glob.glob(f"tests/{suite}/*.py")):
+    paths = [path for suite in PYTHON_SUITES for path in glob.glob(f"tests/{suite}/*.py")]
+    for path in sorted(paths):
         module = load(path)
         suite = getattr(module, "SUITE", path.split("/")[1])
         stem = os.path.splitext(os.path.basename(path))[0]

@@ -9,8 +9,8 @@ then reads <name>.inc and GNU as <name>.h, both generated.
 """
 import re
 
-from SCons.Script import Action, Builder, CScanner, Scanner
-from site_tools.buildlog import step_action
+from SCons.Script import Builder, CScanner, Scanner
+from site_tools.buildlog import command_action, step_action
 
 INCLUDE = re.compile(r'^\s*%include\s+"([^"]+)"', re.MULTILINE)
 CONSTANT = re.compile(r"^\s*@const (\w+) (-?\d+)\s*$", re.MULTILINE)
@@ -42,19 +42,21 @@ def generate(env):
     env["NASMCOM"] = "$NASM $NASMFLAGS ${_concat('-I ', ASMPATH, '/', __env__, RDirs)} " \
                      "-o $TARGET $SOURCE"
     env["ASPPCOM"] = "$CC -o $TARGET -c $CCFLAGS $_CCCOMCOM $SOURCES"
-    quiet = None if env["verbose"] else "  NASM     $TARGET"
     env["ASMPATH"] = []
     scanner = Scanner(function=scan_includes, skeys=[".asm", ".inc"], recursive=True,
                       path_function=lambda e, d, *_: tuple(e.Dir(p) for p in e["ASMPATH"]))
-    env["BUILDERS"]["Nasm"] = Builder(action=Action("$NASMCOM", quiet), suffix=".o",
-                                      src_suffix=".asm", source_scanner=scanner)
-    env["BUILDERS"]["Gas"] = Builder(action=Action("$ASPPCOM", "$ASPPCOMSTR"), suffix=".o",
-                                     src_suffix=".S", source_scanner=CScanner)
+    env["BUILDERS"]["Nasm"] = Builder(
+        action=command_action(env, "$NASMCOM", "  NASM     $TARGET"), suffix=".o",
+        src_suffix=".asm", source_scanner=scanner)
+    env["BUILDERS"]["Gas"] = Builder(
+        action=command_action(env, "$ASPPCOM", "  AS       $TARGET"), suffix=".o",
+        src_suffix=".S", source_scanner=CScanner)
     env["BUILDERS"]["ConstantsText"] = Builder(
-        action=Action(f"$CC -o $TARGET -S $CFLAGS $CCFLAGS {MARK} $_CCCOMCOM $SOURCES",
-                      None if env["verbose"] else "  CONST    $TARGET"),
+        action=command_action(env, "$CC -o $TARGET -S $CFLAGS $CCFLAGS " + MARK +
+                              " $_CCCOMCOM $SOURCES", "  CONST    $TARGET"),
         suffix=".const", src_suffix=".c", source_scanner=CScanner)
-    env["BUILDERS"]["Constants"] = Builder(action=step_action("boot", emit_constants, "  GEN      $TARGETS"))
+    env["BUILDERS"]["Constants"] = Builder(
+        action=step_action("prepare", emit_constants, "  GEN      $TARGETS"))
 
 
 def exists(env):

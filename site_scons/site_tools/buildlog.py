@@ -66,6 +66,11 @@ class BuildLog:
             out.write(text)
 
 
+def command_action(env, command, comment):
+    """An action that runs a command line and shows `comment`, or the line when verbose."""
+    return Action(command) if env["verbose"] else Action(command, comment)
+
+
 def step_action(step, function, comment):
     """An action that runs function(target, source, env), timed; its errors are one line each.
 
@@ -76,7 +81,8 @@ def step_action(step, function, comment):
         try:
             env["BUILDLOG"].timed(step, function)(target, source, env)
         except (HelixError, ValueError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            detail = getattr(error, "detail", "")
+            print(f"{detail}\nerror: {error}" if detail else f"error: {error}", file=sys.stderr)
             return 1
         return 0
     return Action(run, comment)
@@ -105,8 +111,8 @@ def generate(env):
                   "HOME": os.environ.get("HOME", "/"), "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
     env["PLAIN_SPAWN"] = env["SPAWN"]
     setstep(env, "prepare")
-    env.Decider("MD5-timestamp")
-    SetOption("implicit_cache", 1)
+    # SCons' defaults decide by content. By time stamps of whole seconds an edit right after a build
+    # goes unseen, and a cache of includes misses a new header: both cost more than they save.
     SetOption("num_jobs", GetOption("num_jobs") if GetOption("num_jobs") > 1 else os.cpu_count())
     if GetOption("help") or GetOption("no_exec"):
         return

@@ -2,7 +2,8 @@
 """SCons tool: the tests' one list (tests/SConscript), seen from a kernel build or a host build.
 
     tests.kernel("kernel/runner.c core/list_ktest.c")    in-kernel units; kernel builds only
-    tests.library("#core/lib/string.c port/port.c")      portable sources over the do-nothing port
+    tests.library("#core/lib/format.c port/cpu.c")       portable sources over the do-nothing port
+    tests.library("#core/lib/string.c", rename="memcpy") the same, memcpy as helix_memcpy
     tests.unit("core/list_test.c")                       a cmocka program, ASan and UBSan
     tests.fuzz("fuzz/multiboot2_fuzz.c")                 a libFuzzer program, clang
 
@@ -28,13 +29,14 @@ class KernelTests:
     """The list as a kernel build reads it: objects of the in-kernel units."""
 
     def __init__(self, env):
+        self.arch = env["arch"]
         self._layer = env.Layer("tests")
         self.objects = []
 
     def kernel(self, names):
         self.objects += self._layer.objects(names)
 
-    def library(self, names):
+    def library(self, names, rename=""):
         pass
 
     unit = fuzz = library
@@ -56,19 +58,23 @@ class HostTests:
                                                        "-Wno-unknown-attributes",
                                                        "-fsanitize=fuzzer-no-link",
                                                        *fuzzing[1:], SANITIZE[0]])
+        self.arch = env["arch"]
         self._library = []
         self.units, self.fuzzers = [], []
 
-    def _objects(self, env, kind, names):
+    def _objects(self, env, kind, names, rename=""):
         paths = [top_path(name) for name in names.split()]
-        return [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(p)[0]}.o", f"#{p}") for p in paths]
+        defines = [f"{name}=helix_{name}" for name in rename.split()]
+        return [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(p)[0]}.o", f"#{p}",
+                           CPPDEFINES=defines) for p in paths]
 
     def kernel(self, names):
         pass
 
-    def library(self, names):
-        self._library += [(env, env.StaticLibrary(f"$OUT/lib/{kind}/libhelix.a",
-                                                  self._objects(env, kind, names)))
+    def library(self, names, rename=""):
+        stem = os.path.splitext(os.path.basename(names.split()[0]))[0]
+        self._library += [(env, env.StaticLibrary(f"$OUT/lib/{kind}/lib{stem}.a",
+                                                  self._objects(env, kind, names, rename)))
                           for kind, env in (("gcc", self._gcc), ("clang", self._clang))]
 
     def _program(self, env, kind, names):

@@ -21,9 +21,8 @@ from collections import namedtuple
 
 from hosttools import elf, verify
 from hosttools.errors import HelixError
-from SCons.Script import Action
 from site_tools import toolchain
-from site_tools.buildlog import step_action
+from site_tools.buildlog import command_action, step_action
 
 ISO_MODULES = "normal multiboot2 all_video"
 FAT_EPOCH = 315532800  # 1980: neither FAT nor ISO 9660 tools like earlier dates
@@ -104,7 +103,8 @@ def make_iso(target, source, env):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     shutil.rmtree(work)
     if done.returncode != 0:
-        raise HelixError(f"grub-mkrescue failed: {done.stderr.strip()}")
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise HelixError(f"grub-mkrescue failed: {said[-1]}", "\n".join(said[:-1]))
 
 
 def link(env, target, objects, script):
@@ -112,9 +112,9 @@ def link(env, target, objects, script):
     arch, variant = env["arch"], env["variant"]
     flags = toolchain.link_flags(arch, variant) + env["REPRODUCIBLE"][:1]
     command = ["$CC", *flags, f"-Wl,-T,{script}", "-Wl,-Map=${TARGET}.map", "-o", "$TARGET"]
-    quiet = None if env["verbose"] else "  LINK     $TARGET"
     command += ["$SOURCES", *(lib.lstrip("#") for lib in env["PART_LIBRARIES"])]
-    node = env.Command(target, objects, Action(" ".join(command), quiet))
+    node = env.Command(target, objects,
+                       command_action(env, " ".join(command), "  LINK     $TARGET"))
     env.Depends(node, [f"#{script}", *env["PART_LIBRARIES"]])
     env.SideEffect(f"{target}.map", node)
     return node
@@ -135,31 +135,33 @@ def kernel_image(env, name, objects):
 
     first = link(linking, f"{work}/first.elf", objects + table("ksyms_empty", []), script)
     linked = link(linking, f"{work}/{name}.elf", objects + table("ksyms", first), script)
-    quiet = (lambda text: None) if env["verbose"] else (lambda text: text)
-    sym = symbols.Command(f"{out}/{name}.sym", linked, Action(
-        "$OBJCOPY --only-keep-debug $SOURCE $TARGET", quiet("  SYM      $TARGET")))
-    kernel = symbols.Command(f"{out}/{name}", [linked, sym], Action(
-        "$OBJCOPY --strip-all --add-gnu-debuglink=${SOURCES[1]} ${SOURCES[0]} $TARGET",
-        quiet("  STRIP    $TARGET")))
-    boots = [kernel]
+    sym = symbols.Command(f"{out}/{name}.sym", linked, command_action(
+        env, "$OBJCOPY --only-keep-debug $SOURCE $TARGET", "  SYM      $TARGET"))
+    kernel = symbols.Command(f"{out}/{name}", [linked, sym], command_action(
+        env, "$OBJCOPY --strip-all --add-gnu-debuglink=${SOURCES[1]} ${SOURCES[0]} $TARGET",
+        "  STRIP    $TARGET"))
+    image, iso = [], []
     if arch == "aarch64":
-        boots.append(symbols.Command(f"{out}/{name}.img", kernel, Action(
-            "$OBJCOPY -O binary $SOURCE $TARGET", quiet("  IMG      $TARGET"))))
-    verified = env.Command(f"{work}/verified", [kernel, linked, first, *boots[1:]],
-                           step_action("verify", run_verify, "  VERIFY   " + name))
+        image = symbols.Command(f"{out}/{name}.img", kernel, command_action(
+            env, "$OBJCOPY -O binary $SOURCE $TARGET", "  IMG      $TARGET"))
+    verified = env.Command(f"{work}/verified", [kernel, linked, first, *image],
+                           step_action("verify", run_verify, f"  VERIFY   {name}"))
     env.Depends(verified, "#site_scons/hosttools/verify.py")
-    iso = []
     if arch == "x86_64":
         iso = env.Command(f"{out}/{name.replace('-kernel', '')}.iso",
                           [kernel, "#boot/grub/grub.cfg"],
                           step_action("iso", make_iso, "  ISO      $TARGET"))
         env.Depends(iso, verified)
-    trees = [env.Command(f"$OUT/boards/{os.path.basename(os.path.dirname(tree))}.dtb", f"#{tree}",
-                         Action("dtc -q -I dts -O dtb -o $TARGET $SOURCE",
-                                    quiet("  DTC      $TARGET")))
-             for tree in sorted(glob.glob(f"hal/{arch}/boards/*/*.dts"))]
-    return Image(kernel=[*boots, sym, verified, *trees], symbols=sym, iso=iso or verified,
-                 all=[*boots, sym, verified, *iso, *trees])
+    trees = [device_tree(env, source) for source in sorted(glob.glob(f"hal/{arch}/boards/*/*.dts"))]
+    parts = [kernel, sym, *image, verified, *trees]
+    return Image(kernel=parts, symbols=sym, iso=iso or verified, all=[*parts, *iso])
+
+
+def device_tree(env, source):
+    """A board's tree, named like the board's folder."""
+    board = os.path.basename(os.path.dirname(source))
+    return env.Command(f"$OUT/boards/{board}.dtb", f"#{source}", command_action(
+        env, "dtc -q -I dts -O dtb -o $TARGET $SOURCE", "  DTC      $TARGET"))
 
 
 def generate(env):

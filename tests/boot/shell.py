@@ -78,8 +78,8 @@ def test_run_stops_at_its_timeout(t, arch):
 
 @arches
 def test_exec_times_out_with_124(t, arch):
-    result = t.exec("version", arch=arch, timeout=0.05)
-    assert result.status == 124 and "0.05 s" in result.reason
+    result = t.exec("version", arch=arch, timeout=0.01)
+    assert result.status == 124 and "0.01 s" in result.reason, result.status
 
 
 def test_exec_from_the_front_door_times_out_with_124(t):
@@ -95,7 +95,7 @@ def test_exec_from_the_front_door_times_out_with_124(t):
 def test_line_editing(t, arch):
     guest = t.boot(arch=arch)
     guest.expect(PROMPT)
-    guest.send("echo helxo\x7f\x7fo\b\bix works\r")
+    guest.send("echo helxo\x7f\x7fo\bix works\r")
     guest.expect(r"^helix works\r?$")
     guest.expect(PROMPT)
     guest.send("cho x\x01e\r")                      # Ctrl-A: to the start

@@ -50,7 +50,8 @@ def test_a_build_without_changes_does_nothing(t):
     t.build("x86_64")
     done = t.run("/usr/bin/scons", "-Q", f"variant={t.variant}", f"profile={t.profile}")
     assert done.returncode == 0, done.stderr
-    busy = [line for line in done.stdout.splitlines() if "up to date" not in line]
+    busy = [line for line in done.stdout.splitlines() if "up to date" not in line
+            and "compilation database" not in line]     # SCons writes that one every time
     assert not busy, busy
 
 
@@ -107,8 +108,8 @@ def test_an_edited_nasm_include_rebuilds_what_includes_it(t):
         assert done.returncode == 0, done.stdout + done.stderr
         with open(f"{top}/{target}", "rb") as file:
             contents.append(file.read())
-    assert b"\x71\x56\x34\x12" not in contents[0] and contents[0] != contents[1]
-    assert struct.pack("<I", 0x12345672) in contents[1]
+    for value, content in zip((1, 2), contents):
+        assert struct.pack("<I", 0x12345670 + value) in content, value
 
 
 BAD = {
@@ -172,7 +173,7 @@ def refused(function, *words):
 
 
 def patched(t, path, name, patch):
-    """A copy of a file with some bytes changed: {offset: bytes}."""
+    """A copy of a file with some bytes changed: {offset: bytes}; past its end means at its end."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     for offset, new in patch.items():
@@ -191,7 +192,7 @@ def test_verify_refuses_a_writable_and_executable_segment(t):
     bad = patched(t, kernel, "rwx", {phoff + 4: b"\7"})
     assert "writable and executable" in refused(verify.verify_kernel, bad, linked, "x86_64",
                                                 "release")
-    padded = patched(t, kernel, "big", {401 * 1024: b"\0" * 65536})
+    padded = patched(t, kernel, "big", {1 << 30: bytes(401 * 1024)})
     assert "more than" in refused(verify.verify_kernel, padded, linked, "x86_64", "release")
     data = elf.Elf(kernel).data
     header = data.index(struct.pack("<I", 0xE85250D6))
@@ -242,7 +243,7 @@ def test_symbol_table_is_what_the_linker_says(t, arch):
         by_address.setdefault(int(address, 16), set()).add(name.split(".")[0])
     wrong = {a: n for a, n in table.items() if n not in by_address.get(a, ())}
     assert not wrong, wrong
-    assert "kernel_main" in table.values()
+    assert {"panic", "command_panic"} <= set(table.values())
 
 
 def test_a_part_with_another_hash_is_refused(t):

@@ -18,8 +18,6 @@ CRIMES = {
                        "core/crime.c:2: include of core/../../fs/include/fs/x.h"),
     "include_quoted_climb": ("core/crime.c", TAG + '#include "../hal/x.h"\n',
                              "core/crime.c:2: include of ../hal/x.h"),
-    "include_quoted_folder": ("core/crime.c", TAG + '#include "sub/x.h"\n',
-                              'core/crime.c:2: include of "sub/x.h"'),
     "include_absolute": ("boot/x86_64/crime.asm", "; SPDX-License-Identifier: MIT\n"
                          '%include "/etc/x.inc"\n', "boot/x86_64/crime.asm:2: include of /etc"),
     "include_macro": ("core/crime.c", TAG + "#include WHAT\n", "core/crime.c:2: an include of a"),

@@ -30,13 +30,16 @@ def test_two_hundred_boots(t, arch):
 
 
 @arches
-def test_figures_repeat_exactly(t, arch):
-    """The instruction clock is exact, so the same kernel gives the same figures, twenty times."""
+def test_figures_repeat(t, arch):
+    """Instructions are exact; only when QEMU delivers a disk's answer to the loader is not."""
     what = bench.machine(arch)
     t.build(arch, what.targets(), what.variant)
-    first = bench.run(bench.machine(arch), [], 900)
+    first = {f["name"]: f["p50"] for f in bench.run(what, [], 900)}
     for _ in range(20):
-        assert bench.run(bench.machine(arch), [], 900) == first
+        again = {f["name"]: f["p50"] for f in bench.run(bench.machine(arch), [], 900)}
+        assert again.keys() == first.keys()
+        moved = {n: (first[n], v) for n, v in again.items() if abs(v - first[n]) > first[n] / 200}
+        assert not moved, moved
 
 
 @each(**{stem.split("/")[-1]: {"stem": stem} for stem in suites.c_tests("fuzz")})

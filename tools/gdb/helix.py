@@ -14,8 +14,18 @@ import gdb
 
 
 def variable(file, name):
-    """A file-scope variable of one source file."""
-    return gdb.parse_and_eval(f"'{file}'::{name}")
+    """A file-scope variable of one source file.
+
+    Link-time optimisation describes it twice: in its file without a place, and with its place in
+    a unit of code that the linker made up. Name and line say that they are the same.
+    """
+    symbols = gdb.lookup_static_symbols(name)
+    lines = {s.line for s in symbols if s.symtab.filename.endswith(file)}
+    for symbol in symbols:
+        value = symbol.value()
+        if symbol.line in lines and not value.is_optimized_out:
+            return value
+    raise gdb.GdbError(f"{file} has no '{name}' in memory")
 
 
 def memory(address, size):
@@ -33,6 +43,8 @@ class Log(gdb.Command):
         ring = logs["ring"]
         size = ring.type.sizeof
         data = memory(ring.address, size)
+        clock = variable("core/time/time.c", "clock")
+        base, base_ns, mult = (int(clock[f]) for f in ("base_counter", "base_ns", "mult"))
         record = gdb.lookup_type("struct record")
         places = {f.name: f.bitpos // 8 for f in record.fields()}
 
@@ -43,7 +55,8 @@ class Log(gdb.Command):
         at, tail, lines = int(logs["head"]), int(logs["tail"]), []
         while at < tail:
             raw = take(at, record.sizeof)
-            time_ns, = struct.unpack_from("<Q", raw, places["time_ns"])
+            counter, = struct.unpack_from("<Q", raw, places["counter"])
+            time_ns = base_ns + ((counter - base) * mult >> 32) if counter > base else 0
             area, = struct.unpack_from("<Q", raw, places["area"])
             length, = struct.unpack_from("<H", raw, places["length"])
             text = take(at + record.sizeof, length).decode("utf-8", "replace")
@@ -79,10 +92,9 @@ class Boot(gdb.Command):
         super().__init__("hx-boot", gdb.COMMAND_DATA)
 
     def invoke(self, argument, from_tty):
-        info = variable("core/init/main.c", "boot")
-        if not int(info):
-            print("the kernel has not been told yet")
-            return
+        arch = gdb.selected_inferior().architecture().name()
+        info = variable("boot/aarch64/main.c", "boot_information") if arch == "aarch64" else \
+            variable("boot/x86_64/main.c", "info")
         print(f"loader  {info['loader'].string()}\ncmdline {info['cmdline'].string()}")
         for i in range(int(info["region_count"])):
             region = info["regions"][i]
@@ -104,4 +116,5 @@ class Where(gdb.Command):
 for command in (Log, Irq, Boot, Where):
     command()
 gdb.execute("set pagination off")
+gdb.execute("set max-value-size unlimited")     # the log's ring is a value of 64 KiB
 print("helix: hx-log, hx-irq, hx-boot, hx-where; `help NAME` explains, `continue` starts the guest")

@@ -90,6 +90,10 @@ static irq_t pic_ack(struct hal_trap_frame *frame)
     if (irq >= ISA_IRQS) {
         return HX_IRQ_NONE;
     }
+    if (irq == 0 && !pit_is_armed()) {
+        io_write8(MASTER_COMMAND, COMMAND_EOI);
+        return HX_IRQ_NONE;
+    }
     if (irq == 7 && !in_service(MASTER_COMMAND, 7)) {
         return HX_IRQ_NONE;
     }

@@ -18,6 +18,7 @@
 
 static struct {
     u64 ratio; /* timer ticks a TSC tick, 32 fraction bits */
+    bool pit_armed;
 } timer;
 
 /* Timer ticks until `deadline`, at least 1, at most max. */
@@ -85,14 +86,22 @@ static void pit_init_cpu(cpu_id_t cpu)
 static void pit_arm(u64 deadline)
 {
     u32 ticks = ticks_until(deadline, 0xffff);
+    timer.pit_armed = true;
     io_write8(PIT_MODE, 0x30); /* channel 0, both bytes, mode 0 */
     io_write8(PIT_CHANNEL_0, (u8)ticks);
     io_write8(PIT_CHANNEL_0, (u8)(ticks >> 8));
 }
 
+/* An interrupt on its way is not called back by the PIT: the 8259's driver asks pit_is_armed(). */
 static void pit_disarm(void)
 {
+    timer.pit_armed = false;
     io_write8(PIT_MODE, 0x30); /* mode 0 waits for a count that never comes */
+}
+
+bool pit_is_armed(void)
+{
+    return timer.pit_armed;
 }
 
 static irq_t pit_irq(void)

@@ -68,6 +68,7 @@ enum hx_status i8259_register(void) HX_MUST_CHECK;
 void i8259_mask_all(void);
 enum hx_status tsc_timer_register(void) HX_MUST_CHECK; /* TSC and local APIC */
 enum hx_status pit_timer_register(void) HX_MUST_CHECK; /* TSC and PIT, beside the 8259 */
+bool pit_is_armed(void); /* false: an interrupt of line 0 is a leftover */
 enum hx_status uart16550_register(void) HX_MUST_CHECK;
 enum hx_status firmware_register(void) HX_MUST_CHECK;
 

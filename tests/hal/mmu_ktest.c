@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* Contract of <hal/mmu.h>, as far as it can be seen in the tables: ranges, page sizes, statuses,
+ * and that a failure changes nothing. mmu_access_ktest.c looks at what the CPU makes of them.
+ * No case touches the memory that it maps.
+ */
+#include <hal/cpu.h>
+#include <helix/bits.h>
+#include <fixture.h>
+#include <ktest.h>
+
+#define VA   FIXTURE_BASE
+#define PAGE HX_PAGE_SIZE
+
+static struct hal_space *const space = &hal_kernel_space;
+
+/* Expects `va` to lie in a mapping of `size` bytes that continues at `pa`. */
+static void expect_mapped(vaddr_t va, paddr_t pa, u64 size, u32 flags)
+{
+    struct hal_mapping m;
+    KTEST_STATUS(hal_mmu.query(space, va, &m), HX_OK);
+    KTEST_EQUAL(m.size, size);
+    KTEST_EQUAL(m.va, hx_align_down(va, size));
+    KTEST_EQUAL(m.pa + (va - m.va), pa);
+    KTEST_EQUAL(m.flags, flags);
+}
+
+static bool is_mapped(vaddr_t va)
+{
+    struct hal_mapping m;
+    return hal_mmu.query(space, va, &m) == HX_OK;
+}
+
+struct census {
+    u64 leaves, bytes;
+    vaddr_t last_end;
+    bool ascends;
+    u64 sum; /* of everything about every leaf: equal sums, equal tables */
+};
+
+static enum hx_status count_leaf(void *ctx, const struct hal_mapping *m)
+{
+    struct census *c = ctx;
+    c->ascends = c->ascends && m->va >= c->last_end;
+    c->last_end = m->va + m->size;
+    c->leaves++;
+    c->bytes += m->size;
+    c->sum = c->sum * 31 + (m->va ^ m->pa * 7 ^ m->size * 13 ^ m->flags);
+    return HX_OK;
+}
+
+static struct census take_census(void)
+{
+    struct census c = {.ascends = true};
+    HX_IGNORE(hal_mmu.walk(space, count_leaf, &c), "the visitor never ends the walk");
+    return c;
+}
+
+KTEST(hal_mmu, maps_one_page_and_unmaps_it)
+{
+    KTEST_ASSERT(!is_mapped(VA));
+    KTEST_STATUS(hal_mmu.map(space, VA, 5 * PAGE, PAGE, MAP_WRITE | MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, 5 * PAGE, PAGE, MAP_WRITE | MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + 123, 5 * PAGE + 123, PAGE, MAP_WRITE | MAP_GLOBAL));
+    KTEST_ASSERT(!is_mapped(VA - 1));
+    KTEST_ASSERT(!is_mapped(VA + PAGE));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, PAGE), HX_OK);
+    KTEST_ASSERT(!is_mapped(VA));
+}
+
+KTEST(hal_mmu, gives_back_the_flags_it_was_given)
+{
+    static const u32 sets[] = {
+        MAP_GLOBAL,
+        MAP_GLOBAL | MAP_WRITE,
+        MAP_GLOBAL | MAP_EXEC,
+        MAP_GLOBAL | MAP_WRITE | MAP_DEVICE,
+        MAP_GLOBAL | MAP_WRITE | MAP_COMBINE,
+        MAP_GLOBAL | MAP_DEVICE,
+        0,
+    };
+    for (u32 i = 0; i < HX_ARRAY_SIZE(sets); i++) {
+        KTEST_STATUS(hal_mmu.map(space, VA, PAGE, PAGE, sets[i]), HX_OK);
+        KTEST_CALL(expect_mapped(VA, PAGE, PAGE, sets[i]));
+        KTEST_STATUS(hal_mmu.unmap(space, VA, PAGE), HX_OK);
+    }
+}
+
+KTEST(hal_mmu, uses_the_largest_page_that_fits)
+{
+    u64 large = HX_MIB(2), huge = hal_cpu.has(CPU_HUGE_PAGES) ? HX_GIB(1) : large;
+    /* From a page before 1 GiB to two pages behind a 2 MiB border after it. */
+    vaddr_t va = VA + HX_GIB(1) - PAGE;
+    paddr_t pa = HX_GIB(2) - PAGE;
+    u64 size = PAGE + HX_GIB(1) + HX_MIB(2) + 2 * PAGE;
+    KTEST_STATUS(hal_mmu.map(space, va, pa, size, MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(va, pa, PAGE, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + HX_GIB(1), HX_GIB(2), huge, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + HX_GIB(2) - 1, HX_GIB(3) - 1, huge, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + HX_GIB(2), HX_GIB(3), large, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(va + size - 1, pa + size - 1, PAGE, MAP_GLOBAL));
+    KTEST_ASSERT(!is_mapped(va + size));
+    KTEST_STATUS(hal_mmu.unmap(space, va, size), HX_OK);
+    KTEST_ASSERT(!is_mapped(va) && !is_mapped(VA + HX_GIB(1)) && !is_mapped(va + size - 1));
+}
+
+KTEST(hal_mmu, uses_small_pages_where_physical_is_unaligned)
+{
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2) + PAGE, HX_MIB(4), MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(2) + PAGE, PAGE, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + HX_MIB(4) - PAGE, HX_MIB(6), PAGE, MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(4)), HX_OK);
+}
+
+KTEST(hal_mmu, refuses_bad_ranges)
+{
+    u64 limit = hal_mmu.phys_limit();
+    struct census before = take_census();
+    KTEST_STATUS(hal_mmu.map(space, VA + 1, 0, PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, 1, PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, PAGE + 1, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 0, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, 0, 0, PAGE, 0), HX_ERR_INVALID); /* not the kernel's half */
+    KTEST_STATUS(hal_mmu.map(space, USER_SPACE_END, 0, PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, DIRECT_MAP_BASE - PAGE, 0, 2 * PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, (vaddr_t)-PAGE, 0, 2 * PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, limit, PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, limit - PAGE, 2 * PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, (paddr_t)-PAGE, 2 * PAGE, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.unmap(space, VA + 1, PAGE), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 0), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.unmap(space, (vaddr_t)-PAGE, 2 * PAGE), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.protect(space, VA, PAGE - 1, 0), HX_ERR_INVALID);
+    KTEST_EQUAL(take_census().sum, before.sum);
+}
+
+KTEST(hal_mmu, refuses_bad_flags)
+{
+    struct census before = take_census();
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, PAGE, MAP_WRITE | MAP_EXEC), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, PAGE, MAP_DEVICE | MAP_COMBINE), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, PAGE, MAP_FLAGS_ALL + 1), HX_ERR_INVALID);
+    KTEST_EQUAL(take_census().sum, before.sum);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, VA, PAGE, MAP_WRITE | MAP_EXEC), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.protect(space, VA, PAGE, MAP_FLAGS_ALL + 1), HX_ERR_INVALID);
+    KTEST_CALL(expect_mapped(VA, 0, PAGE, MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, PAGE), HX_OK);
+}
+
+KTEST(hal_mmu, refuses_to_map_over_a_mapping)
+{
+    vaddr_t middle = VA + 3 * PAGE;
+    KTEST_STATUS(hal_mmu.map(space, middle, 9 * PAGE, PAGE, MAP_GLOBAL), HX_OK);
+    struct census before = take_census();
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 8 * PAGE, MAP_GLOBAL), HX_ERR_EXISTS);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 4 * PAGE, MAP_GLOBAL), HX_ERR_EXISTS);
+    KTEST_STATUS(hal_mmu.map(space, middle, 0, PAGE, MAP_GLOBAL), HX_ERR_EXISTS);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, HX_GIB(1), MAP_GLOBAL), HX_ERR_EXISTS);
+    KTEST_EQUAL(take_census().sum, before.sum);
+    KTEST_ASSERT(!is_mapped(VA));
+    KTEST_STATUS(hal_mmu.unmap(space, middle, PAGE), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, HX_GIB(1), MAP_GLOBAL), HX_OK);
+    before = take_census();
+    KTEST_STATUS(hal_mmu.map(space, VA + HX_MIB(4), 0, PAGE, MAP_GLOBAL), HX_ERR_EXISTS);
+    KTEST_EQUAL(take_census().sum, before.sum);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_GIB(1)), HX_OK);
+}
+
+KTEST(hal_mmu, refuses_to_change_a_range_with_a_hole)
+{
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 2 * PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA + 3 * PAGE, 3 * PAGE, 2 * PAGE, MAP_GLOBAL), HX_OK);
+    struct census before = take_census();
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 5 * PAGE), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 3 * PAGE), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.unmap(space, VA + 2 * PAGE, PAGE), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.unmap(space, VA - PAGE, 2 * PAGE), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.protect(space, VA, 5 * PAGE, MAP_WRITE), HX_ERR_NOT_FOUND);
+    KTEST_EQUAL(take_census().sum, before.sum);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 2 * PAGE), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, VA + 3 * PAGE, 2 * PAGE), HX_OK);
+}
+
+KTEST(hal_mmu, splits_a_huge_page_around_what_is_unmapped)
+{
+    u64 large = HX_MIB(2);
+    vaddr_t hole = VA + HX_MIB(6) + 7 * PAGE;
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_GIB(1), HX_GIB(1), MAP_GLOBAL | MAP_WRITE), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, hole, 3 * PAGE), HX_OK);
+    KTEST_ASSERT(!is_mapped(hole) && !is_mapped(hole + 3 * PAGE - 1));
+    KTEST_CALL(expect_mapped(hole - 1, HX_GIB(1) + (hole - 1 - VA), PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(hole + 3 * PAGE, HX_GIB(1) + (hole + 3 * PAGE - VA), PAGE,
+                             MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(VA, HX_GIB(1), large, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(VA + HX_MIB(8), HX_GIB(1) + HX_MIB(8), large, MAP_GLOBAL | MAP_WRITE));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, hole - VA), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, hole + 3 * PAGE, HX_GIB(1) - (hole + 3 * PAGE - VA)), HX_OK);
+    KTEST_ASSERT(!is_mapped(VA) && !is_mapped(VA + HX_GIB(1) - 1));
+}
+
+KTEST(hal_mmu, splits_a_large_page_around_what_is_protected)
+{
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL | MAP_WRITE), HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, VA + PAGE, PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(2), PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(VA + PAGE, HX_MIB(2) + PAGE, PAGE, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + 2 * PAGE, HX_MIB(2) + 2 * PAGE, PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(VA + HX_MIB(2) - 1, HX_MIB(4) - 1, PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(2)), HX_OK);
+}
+
+KTEST(hal_mmu, splits_where_the_range_ends_only)
+{
+    const u32 rw = MAP_GLOBAL | MAP_WRITE;
+    u64 size = HX_MIB(2) + PAGE;
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(4), HX_MIB(4), rw), HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, VA, size, MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(4), HX_MIB(2), MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + size - 1, HX_MIB(4) + size - 1, PAGE, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(VA + size, HX_MIB(4) + size, PAGE, rw));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(4)), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(4), HX_MIB(4), rw), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, size), HX_OK);
+    KTEST_ASSERT(!is_mapped(VA) && !is_mapped(VA + size - 1));
+    KTEST_CALL(expect_mapped(VA + size, HX_MIB(4) + size, PAGE, rw));
+    KTEST_CALL(expect_mapped(VA + HX_MIB(4) - 1, HX_MIB(8) - 1, PAGE, rw));
+    KTEST_STATUS(hal_mmu.unmap(space, VA + size, HX_MIB(4) - size), HX_OK);
+}
+
+KTEST(hal_mmu, protect_keeps_addresses_and_memory_type)
+{
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL | MAP_WRITE | MAP_DEVICE),
+                 HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, VA, HX_MIB(2), MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL | MAP_DEVICE));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(2)), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA, PAGE, PAGE, MAP_GLOBAL | MAP_WRITE | MAP_COMBINE), HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, VA, PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(VA, PAGE, PAGE, MAP_GLOBAL | MAP_COMBINE));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, PAGE), HX_OK);
+}
+
+KTEST(hal_mmu, protect_and_unmap_span_tables)
+{
+    u64 size = HX_MIB(4) + 2 * PAGE;
+    vaddr_t va = VA + HX_GIB(1) - HX_MIB(2) - PAGE;
+    KTEST_STATUS(hal_mmu.map(space, va, PAGE, size, MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.protect(space, va + PAGE, size - 2 * PAGE, MAP_GLOBAL | MAP_WRITE), HX_OK);
+    KTEST_CALL(expect_mapped(va, PAGE, PAGE, MAP_GLOBAL));
+    KTEST_CALL(expect_mapped(va + PAGE, 2 * PAGE, PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(va + size - 2 * PAGE, size - PAGE, PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(va + size - PAGE, size, PAGE, MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.unmap(space, va, size), HX_OK);
+    KTEST_ASSERT(!is_mapped(va) && !is_mapped(va + size - 1));
+}
+
+KTEST(hal_mmu, the_last_page_of_the_space_can_be_mapped)
+{
+    vaddr_t last = (vaddr_t)-PAGE;
+    if (is_mapped(last)) {
+        KTEST_SKIP("the port uses the last page");
+    }
+    KTEST_STATUS(hal_mmu.map(space, last, PAGE, PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_CALL(expect_mapped(last + 5, PAGE + 5, PAGE, MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.protect(space, last, PAGE, MAP_GLOBAL | MAP_WRITE), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, last, PAGE), HX_OK);
+    KTEST_ASSERT(!is_mapped(last));
+}
+
+KTEST(hal_mmu, walk_visits_each_leaf_once_and_ascends)
+{
+    struct census before = take_census();
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 3 * PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA + HX_MIB(2), 0, HX_MIB(2), MAP_GLOBAL), HX_OK);
+    struct census with = take_census();
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 3 * PAGE), HX_OK);
+    KTEST_STATUS(hal_mmu.unmap(space, VA + HX_MIB(2), HX_MIB(2)), HX_OK);
+    KTEST_ASSERT(before.ascends && with.ascends);
+    KTEST_EQUAL(with.leaves - before.leaves, 4);
+    KTEST_EQUAL(with.bytes - before.bytes, 3 * PAGE + HX_MIB(2));
+    KTEST_EQUAL(take_census().sum, before.sum);
+}
+
+static enum hx_status stop_at_third(void *ctx, const struct hal_mapping *m)
+{
+    (void)m;
+    return ++*(u32 *)ctx == 3 ? HX_ERR_LIMIT : HX_OK;
+}
+
+KTEST(hal_mmu, walk_ends_when_the_visitor_says_so)
+{
+    u32 visits = 0;
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, 5 * PAGE, MAP_GLOBAL), HX_OK);
+    enum hx_status status = hal_mmu.walk(space, stop_at_third, &visits);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 5 * PAGE), HX_OK);
+    KTEST_STATUS(status, HX_ERR_LIMIT);
+    KTEST_EQUAL(visits, 3);
+}
+
+KTEST(hal_mmu, map_without_table_frames_changes_nothing)
+{
+    /* Two pages on both sides of a border of every table level below the top. */
+    vaddr_t va = VA + HX_GIB(4) - PAGE;
+    struct census before = take_census();
+    enum hx_status status = HX_ERR_NO_MEMORY;
+    u32 refused = 0;
+    for (u32 frames = 0; frames < 16 && status != HX_OK; frames++) {
+        fixture_tables_limit(frames);
+        status = hal_mmu.map(space, va, 0, 2 * PAGE, MAP_GLOBAL);
+        fixture_tables_unlimit();
+        if (status != HX_OK) {
+            KTEST_STATUS(status, HX_ERR_NO_MEMORY);
+            KTEST_EQUAL(take_census().sum, before.sum);
+            refused++;
+        }
+    }
+    KTEST_STATUS(status, HX_OK);
+    KTEST_ASSERT(refused > 0);
+    KTEST_STATUS(hal_mmu.unmap(space, va, 2 * PAGE), HX_OK);
+    KTEST_EQUAL(take_census().sum, before.sum);
+}
+
+/* The translations of `pages` pages in a census, whatever page sizes they come in. */
+static u64 translations(vaddr_t va, u64 step, u64 size)
+{
+    u64 sum = 0;
+    for (u64 at = 0; at < size; at += step) {
+        struct hal_mapping m;
+        if (hal_mmu.query(space, va + at, &m) == HX_OK) {
+            sum = sum * 31 + (m.pa + (va + at - m.va)) * 2 + m.flags;
+        }
+    }
+    return sum;
+}
+
+KTEST(hal_mmu, split_without_table_frames_changes_no_translation)
+{
+    KTEST_STATUS(hal_mmu.map(space, VA, 0, HX_MIB(2), MAP_GLOBAL), HX_OK);
+    u64 before = translations(VA, PAGE, HX_MIB(2));
+    fixture_tables_limit(0);
+    enum hx_status unmap = hal_mmu.unmap(space, VA + PAGE, PAGE);
+    enum hx_status protect = hal_mmu.protect(space, VA + PAGE, PAGE, MAP_GLOBAL | MAP_WRITE);
+    fixture_tables_unlimit();
+    KTEST_STATUS(unmap, HX_ERR_NO_MEMORY);
+    KTEST_STATUS(protect, HX_ERR_NO_MEMORY);
+    KTEST_EQUAL(translations(VA, PAGE, HX_MIB(2)), before);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(2)), HX_OK);
+}
+
+KTEST(hal_mmu, random_changes_agree_with_a_model)
+{
+    enum { PAGES = 64, STEPS = 300 };
+    static struct {
+        bool mapped;
+        paddr_t pa;
+        u32 flags;
+    } model[PAGES];
+    const vaddr_t base = VA + HX_GIB(2) - PAGES / 2 * PAGE; /* across table borders */
+    u64 random = 88172645463325252ull;
+    memset(model, 0, sizeof(model));
+    for (u32 step = 0; step < STEPS; step++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        u32 first = (u32)(random >> 8) % PAGES, count = 1 + (u32)(random >> 16) % (PAGES - first);
+        u32 flags = MAP_GLOBAL | (random >> 24 & 1 ? MAP_WRITE : 0);
+        paddr_t pa = (random >> 32 & 0xffff) * PAGE;
+        u32 mapped = 0;
+        for (u32 i = first; i < first + count; i++) {
+            mapped += model[i].mapped;
+        }
+        vaddr_t va = base + first * PAGE;
+        switch (random >> 48 & 3) {
+        case 0:
+        case 1:
+            KTEST_STATUS(hal_mmu.map(space, va, pa, count * PAGE, flags),
+                         mapped ? HX_ERR_EXISTS : HX_OK);
+            for (u32 i = first; !mapped && i < first + count; i++) {
+                model[i].mapped = true;
+                model[i].pa = pa + (i - first) * PAGE;
+                model[i].flags = flags;
+            }
+            break;
+        case 2:
+            KTEST_STATUS(hal_mmu.unmap(space, va, count * PAGE),
+                         mapped == count ? HX_OK : HX_ERR_NOT_FOUND);
+            for (u32 i = first; mapped == count && i < first + count; i++) {
+                model[i].mapped = false;
+            }
+            break;
+        default:
+            KTEST_STATUS(hal_mmu.protect(space, va, count * PAGE, flags),
+                         mapped == count ? HX_OK : HX_ERR_NOT_FOUND);
+            for (u32 i = first; mapped == count && i < first + count; i++) {
+                model[i].flags = flags;
+            }
+        }
+        for (u32 i = 0; i < PAGES; i++) {
+            struct hal_mapping m;
+            bool found = hal_mmu.query(space, base + i * PAGE, &m) == HX_OK;
+            KTEST_EQUAL(found, model[i].mapped);
+            KTEST_ASSERT(!found || (m.pa == model[i].pa && m.flags == model[i].flags));
+        }
+    }
+    for (u32 i = 0; i < PAGES; i++) {
+        if (model[i].mapped) {
+            KTEST_STATUS(hal_mmu.unmap(space, base + i * PAGE, PAGE), HX_OK);
+        }
+    }
+}

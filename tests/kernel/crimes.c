@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* What the checking variants must punish, each as a command of the test kernel: `crime NAME`. The
+ * end of each is a panic, so a boot serves for one; tests/boot/crimes.py says which panic.
+ * Owns:      nothing worth keeping.      Context: the shell's thread.
+ * Operands are read from volatile memory: the compiler must not see the crime coming.
+ */
+#include <core/shell.h>
+#include <core/spinlock.h>
+#include <helix/panic.h>
+#include <helix/string.h>
+
+static struct {
+    struct spinlock low, high;
+    volatile s32 largest, zero, forty;
+    volatile u32 three;
+    volatile u8 two;
+    void *volatile null;
+    volatile s32 sink;
+} crime = {
+    .low = SPINLOCK_INIT("low", LOCK_RANK_IRQ),
+    .high = SPINLOCK_INIT("high", LOCK_RANK_LOG),
+    .largest = INT32_MAX,
+    .forty = 40,
+    .three = 3,
+    .two = 2,
+};
+
+static void lock_order(void)
+{
+    spin_lock_irq(&crime.high);
+    spin_lock(&crime.low);
+}
+
+static void lock_twice(void)
+{
+    spin_lock_irq(&crime.low);
+    spin_lock(&crime.low);
+}
+
+static void lock_foreign(void)
+{
+    spin_unlock(&crime.low);
+}
+
+static void assertion(void)
+{
+    HX_ASSERT(crime.two == 3);
+}
+
+static void debug_assertion(void)
+{
+    HX_DEBUG_ASSERT(crime.two == 3);
+}
+
+static HX_NOINLINE void scribble(u8 *at, u32 size)
+{
+    for (u32 i = 0; i < size; i++) {
+        ((volatile u8 *)at)[i] = 0x5a;
+    }
+}
+
+/* Over the canary, but not over the return address' page: the epilogue must notice. */
+static HX_NOINLINE void smash(void)
+{
+    u8 buffer[16];
+    scribble(buffer, 8 * crime.three + 8);
+    crime.sink = buffer[0];
+}
+
+static void overflow(void)
+{
+    crime.sink = crime.largest + 1;
+}
+
+static void negate(void)
+{
+    s32 least = -crime.largest - 1;
+    crime.sink = -least;
+}
+
+static void divide(void)
+{
+    crime.sink = crime.largest / crime.zero;
+}
+
+static void shift(void)
+{
+    crime.sink = 1 << crime.forty;
+}
+
+static void array_index(void)
+{
+    static s32 table[3];
+    crime.sink = table[crime.three];
+}
+
+static void null_member(void)
+{
+    crime.sink = (s32)((struct spinlock *)crime.null)->next;
+}
+
+static void misaligned(void)
+{
+    u32 words[2] = {0};
+    crime.sink = *(s32 *)((uintptr_t)words + crime.two);
+}
+
+static void bad_bool(void)
+{
+    bool value;
+    u8 two = crime.two;
+    memcpy(&value, &two, 1);
+    crime.sink = *(volatile bool *)&value ? 1 : 0;
+}
+
+static void global_overflow(void)
+{
+    static u8 buffer[13];
+    u8 *volatile at = buffer;
+    crime.sink = at[13];
+}
+
+static void copy_overflow(void)
+{
+    static u8 from[64], to[13];
+    u8 *volatile at = to;
+    memcpy(at, from, 11 + crime.three);
+}
+
+static const struct {
+    const char *name;
+    void (*commit)(void);
+} crimes[] = {
+    {"lock-order", lock_order},
+    {"lock-twice", lock_twice},
+    {"lock-foreign", lock_foreign},
+    {"assertion", assertion},
+    {"debug-assertion", debug_assertion},
+    {"smash", smash},
+    {"overflow", overflow},
+    {"negate", negate},
+    {"divide", divide},
+    {"shift", shift},
+    {"index", array_index},
+    {"null", null_member},
+    {"misaligned", misaligned},
+    {"bool", bad_bool},
+    {"global-overflow", global_overflow},
+    {"copy-overflow", copy_overflow},
+};
+
+static int command_crime(int argc, char **argv)
+{
+    for (u32 i = 0; argc == 2 && i < HX_ARRAY_SIZE(crimes); i++) {
+        if (str_equal(crimes[i].name, argv[1])) {
+            crimes[i].commit();
+            shell_printf("crime: %s went unpunished\n", argv[1]);
+            return SHELL_FAILED;
+        }
+    }
+    return shell_usage("crime");
+}
+
+SHELL_COMMAND(crime, "crime", "NAME", "do what the checking variants punish",
+              "Test kernels only. Names: see tests/kernel/crimes.c.", command_crime);
