@@ -85,8 +85,13 @@ class Mount:
         self.t.skip(f"this machine cannot mount: {self.server.stderr.read()}")
         return None
 
-    def __exit__(self, *_):
-        subprocess.run(["fusermount3", "-u", self.dir], check=False)
+    def __exit__(self, failure, *_):
+        if failure is not None: # what the test left open must not keep the mount, or hide why
+            subprocess.run(["fusermount3", "-uz", self.dir], check=False)
+            self.server.kill()
+            self.server.wait()
+            return
+        subprocess.run(["fusermount3", "-u", self.dir], check=True)
         status = self.server.wait(30)
         assert status == 0, f"helixfs-fuse exits with {status}: {self.server.stderr.read()}"
         tool(self.t, "fsck.helixfs", "--data", self.image)
@@ -204,7 +209,7 @@ def test_posix_content(t):
         assert os.stat(path).st_size == (1 << 40) + 3 and os.stat(path).st_blocks < 100
         fd = os.open(path, os.O_RDWR)
         assert os.lseek(fd, 20000, os.SEEK_DATA) == 1 << 40
-        assert os.lseek(fd, 0, os.SEEK_HOLE) == 12288
+        assert os.lseek(fd, 0, os.SEEK_HOLE) == 8192
         os.pwrite(fd, b"b" * 100, 4000)
         assert os.pread(fd, 102, 3999) == b"a" + b"b" * 100 + b"a"
         os.fsync(fd)

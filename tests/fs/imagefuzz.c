@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Image fuzzer: damages metadata, repairs the checksums above the damage so that it gets past them, and
- * mounts, walks, changes and checks the result. Nothing may crash, hang or read outside its memory;
- * what the answers are does not matter. Also flips single bits without repairing: each flip must be
- * noticed by the node reader or lie outside every node.
+/* Image fuzzer: damages metadata, repairs the checksums above the damage so that it gets past them,
+ * and mounts, walks, changes and checks the result. Nothing may crash, hang or read outside its
+ * memory; what the answers are does not matter. Also flips single bits without repairing: each flip
+ * must be noticed by the node reader or lie outside every node.
  *
  *   imagefuzz [--seed N] [--seeds IMAGES] [--ops MUTATIONS] [--seconds S]
  */
@@ -102,8 +102,8 @@ static void collect_nodes(struct base *b)
 
 static void damage(struct base *b, u64 *rng)
 {
-    static const u64 interesting[] = {0, 1, 0xff, 0xffff, 0x7fffffff, 0xffffffffffffffff, 4096,
-                                      16384, 1ull << 48, 1ull << 63};
+    static const u64 interesting[] = {
+        0, 1, 0xff, 0xffff, 0x7fffffff, 0xffffffffffffffff, 4096, 16384, 1ull << 48, 1ull << 63};
     struct sim *sim = &b->image.sim;
     u32 changes = 1 + rng_below(rng, 3);
     for (u32 i = 0; i < changes; i++) {
@@ -125,8 +125,9 @@ static void damage(struct base *b, u64 *rng)
             memcpy(p + (at & ~1u), &value, 2);
             break;
         default: /* another node's piece */
-            memmove(p + at / 2, sim->data + b->nodes[rng_below(rng, b->node_count)] * BDEV_BLOCK + at / 4,
-                   rng_below(rng, 200));
+            memmove(p + at / 2,
+                    sim->data + b->nodes[rng_below(rng, b->node_count)] * BDEV_BLOCK + at / 4,
+                    rng_below(rng, 200));
             break;
         }
     }

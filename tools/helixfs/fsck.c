@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* fsck.helixfs: proves an image sound, or says what is wrong where. It changes nothing: after a crash
- * there is nothing to repair, and damaged copies are repaired by scrubbing a mounted file system.
+/* fsck.helixfs: proves an image sound, or says what is wrong where. It changes nothing: after a
+ * crash there is nothing to repair, and damaged copies are repaired by scrubbing a mounted file
+ * system.
  */
 #include "image.h"
 

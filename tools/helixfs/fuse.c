@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* helixfs-fuse: mounts an image on Linux through FUSE's low-level interface. Inode numbers are those
- * of the file system; the kernel's lookup counts are holds of hfs_inode; permissions are the kernel's
- * business (default_permissions).
+/* helixfs-fuse: mounts an image on Linux through FUSE's low-level interface. Inode numbers are
+ * those of the file system; the kernel's lookup counts are holds of hfs_inode; permissions are the
+ * kernel's business (default_permissions).
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -203,13 +203,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     }
     attr.atime_ns = (to_set & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now : attr.atime_ns;
     attr.mtime_ns = (to_set & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now : attr.mtime_ns;
-    u32 mask = ((to_set & FUSE_SET_ATTR_MODE) != 0 ? HFS_SET_MODE : 0) |
-               ((to_set & FUSE_SET_ATTR_UID) != 0 ? HFS_SET_UID : 0) |
-               ((to_set & FUSE_SET_ATTR_GID) != 0 ? HFS_SET_GID : 0) |
-               ((to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) != 0 ? HFS_SET_ATIME
-                                                                                : 0) |
-               ((to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0 ? HFS_SET_MTIME
-                                                                                : 0);
+    u32 mask =
+        ((to_set & FUSE_SET_ATTR_MODE) != 0 ? HFS_SET_MODE : 0) |
+        ((to_set & FUSE_SET_ATTR_UID) != 0 ? HFS_SET_UID : 0) |
+        ((to_set & FUSE_SET_ATTR_GID) != 0 ? HFS_SET_GID : 0) |
+        ((to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) != 0 ? HFS_SET_ATIME : 0) |
+        ((to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0 ? HFS_SET_MTIME : 0);
     if (status == HX_OK && mask != 0) {
         status = hfs_setattr(inode, &attr, mask);
     }
@@ -377,8 +376,8 @@ static bool dir_visit(void *ctx, const char *name, size_t len, u64 ino, u8 type,
     struct stat st = {.st_ino = ino, .st_mode = (mode_t)type << 12};
     memcpy(text, name, len);
     text[len] = '\0';
-    size_t n = fuse_add_direntry(d->req, d->buf + d->used, d->size - d->used, text, &st,
-                                 (off_t)cookie);
+    size_t n =
+        fuse_add_direntry(d->req, d->buf + d->used, d->size - d->used, text, &st, (off_t)cookie);
     if (n > d->size - d->used) {
         return false;
     }
@@ -391,8 +390,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
     (void)fi;
     struct dir_fill d = {.req = req, .buf = malloc(size), .size = size};
-    enum hx_status status = d.buf != NULL ? hfs_readdir(inode_of(ino), (u64)off, dir_visit, &d)
-                                          : HX_ERR_NO_MEMORY;
+    enum hx_status status =
+        d.buf != NULL ? hfs_readdir(inode_of(ino), (u64)off, dir_visit, &d) : HX_ERR_NO_MEMORY;
     if (status == HX_OK) {
         fuse_reply_buf(req, d.buf, d.used);
     } else {
@@ -451,8 +450,8 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     char *buf = malloc(size + 1);
     size_t n = 0;
-    enum hx_status status = buf != NULL ? hfs_xattr_list(inode_of(ino), buf, size, &n)
-                                        : HX_ERR_NO_MEMORY;
+    enum hx_status status =
+        buf != NULL ? hfs_xattr_list(inode_of(ino), buf, size, &n) : HX_ERR_NO_MEMORY;
     if (status != HX_OK) {
         reply(req, status);
     } else if (size == 0) {
@@ -557,9 +556,12 @@ static bool serve(const char *dir, bool allow_other, bool foreground, bool read_
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"subvolume", 1, NULL, 's'}, {"key-file", 1, NULL, 'k'},
-                                            {"read-only", 0, NULL, 'r'}, {"allow-other", 0, NULL, 'a'},
-                                            {"foreground", 0, NULL, 'f'}, {"help", 0, NULL, 'h'},
+    static const struct option options[] = {{"subvolume", 1, NULL, 's'},
+                                            {"key-file", 1, NULL, 'k'},
+                                            {"read-only", 0, NULL, 'r'},
+                                            {"allow-other", 0, NULL, 'a'},
+                                            {"foreground", 0, NULL, 'f'},
+                                            {"help", 0, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *subvol = "main";
     struct hfs_key_source key;

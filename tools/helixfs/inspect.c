@@ -13,7 +13,8 @@ static const char help[] =
     "  info                          superblock, space, state\n"
     "  subvolumes                    subvolumes, snapshots and clones\n"
     "  ls [PATH]                     names in a directory\n"
-    "  tree                          every path with mode, owner, links, size and content checksum\n"
+    "  tree                          every path with mode, owner, links, size and content "
+    "checksum\n"
     "  cat PATH                      a file's content on standard output\n"
     "  snapshot NAME                 take a snapshot of the subvolume\n"
     "  clone SNAPSHOT NAME           a writable subvolume that starts as the snapshot is\n"
@@ -97,11 +98,11 @@ static bool print_subvol(void *ctx, const struct hfs_subvol_info *info)
     if (t->json) {
         printf("{\"id\":%llu,\"name\":", (unsigned long long)info->id);
         json_string(stdout, info->name, strlen(info->name));
-        printf(",\"kind\":\"%s\",\"of\":%llu,\"birth\":%llu,\"encrypted\":%s}\n", kind,
-               (unsigned long long)((info->flags & HFS_SV_SNAPSHOT) != 0 ? info->chain
-                                                                         : info->origin),
-               (unsigned long long)info->birth,
-               (info->flags & HFS_SV_ENCRYPTED) != 0 ? "true" : "false");
+        printf(
+            ",\"kind\":\"%s\",\"of\":%llu,\"birth\":%llu,\"encrypted\":%s}\n", kind,
+            (unsigned long long)((info->flags & HFS_SV_SNAPSHOT) != 0 ? info->chain : info->origin),
+            (unsigned long long)info->birth,
+            (info->flags & HFS_SV_ENCRYPTED) != 0 ? "true" : "false");
     } else {
         printf("%6llu  %-9s  %s%s\n", (unsigned long long)info->id, kind, info->name,
                (info->flags & HFS_SV_ENCRYPTED) != 0 ? " (encrypted)" : "");
@@ -181,8 +182,8 @@ static bool print_entry(struct tool *t, const char *path, struct hfs_inode *inod
         json_string(stdout, path, strlen(path));
         printf(",\"ino\":%llu,\"mode\":%u,\"uid\":%u,\"gid\":%u,\"nlink\":%u,\"size\":%llu,"
                "\"crc32\":%u}\n",
-               (unsigned long long)a.ino, a.mode, a.uid, a.gid, a.nlink,
-               (unsigned long long)a.size, sum);
+               (unsigned long long)a.ino, a.mode, a.uid, a.gid, a.nlink, (unsigned long long)a.size,
+               sum);
     } else {
         printf("%06o %3u %5u %5u %10llu", a.mode, a.nlink, a.uid, a.gid,
                (unsigned long long)a.size);
@@ -327,9 +328,9 @@ int main(int argc, char **argv)
         const char *name;
         int least, most; /* arguments */
         bool write;
-    } commands[] = {{"info", 0, 0, false},     {"subvolumes", 0, 0, false}, {"ls", 0, 1, false},
-                    {"tree", 0, 0, false},     {"cat", 1, 1, false},        {"snapshot", 1, 1, true},
-                    {"clone", 2, 2, true},     {"rollback", 1, 1, true},    {"destroy", 1, 1, true},
+    } commands[] = {{"info", 0, 0, false}, {"subvolumes", 0, 0, false}, {"ls", 0, 1, false},
+                    {"tree", 0, 0, false}, {"cat", 1, 1, false},        {"snapshot", 1, 1, true},
+                    {"clone", 2, 2, true}, {"rollback", 1, 1, true},    {"destroy", 1, 1, true},
                     {"scrub", 0, 0, true}};
     struct tool t = {.subvol = "main"};
     struct hfs_key_source key;

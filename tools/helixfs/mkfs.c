@@ -57,9 +57,9 @@ static bool is_helixfs(struct bdev *dev)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"size", 1, NULL, 's'},     {"label", 1, NULL, 'l'}, {"copies", 1, NULL, 'c'},
+        {"size", 1, NULL, 's'},     {"label", 1, NULL, 'l'},    {"copies", 1, NULL, 'c'},
         {"compress", 1, NULL, 'z'}, {"key-file", 1, NULL, 'k'}, {"force", 0, NULL, 'f'},
-        {"json", 0, NULL, 'j'},     {"help", 0, NULL, 'h'},  {NULL, 0, NULL, 0}};
+        {"json", 0, NULL, 'j'},     {"help", 0, NULL, 'h'},     {NULL, 0, NULL, 0}};
     struct hfs_mkfs_opts opts = {0};
     struct hfs_key_source key;
     u64 size = 0;
