@@ -225,7 +225,7 @@ static bool list_dir(struct tool *t, const char *path, bool deep, struct pending
         hfs_inode_put(inode);
         if (deep && (a.mode & 0170000) == 0040000) {
             struct pending_dir *next = malloc(sizeof(*next));
-            *next = (struct pending){.path = full, .next = *pending};
+            *next = (struct pending_dir){.path = full, .next = *pending};
             *pending = next;
         } else {
             free(full);
