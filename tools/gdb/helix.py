@@ -43,7 +43,7 @@ class Log(gdb.Command):
         ring = logs["ring"]
         size = ring.type.sizeof
         data = memory(ring.address, size)
-        clock = variable("core/time/time.c", "clock")
+        clock = gdb.parse_and_eval("*time_scale")
         base, base_ns, mult = (int(clock[f]) for f in ("base_counter", "base_ns", "mult"))
         record = gdb.lookup_type("struct record")
         places = {f.name: f.bitpos // 8 for f in record.fields()}
