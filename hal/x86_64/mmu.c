@@ -79,6 +79,7 @@ static bool is_leaf(u64 entry, u32 level)
 #define LEAF4(f)  LEAF(f), LEAF((f) + 1), LEAF((f) + 2), LEAF((f) + 3)
 #define LEAF16(f) LEAF4(f), LEAF4((f) + 4), LEAF4((f) + 8), LEAF4((f) + 12)
 
+// NOLINTNEXTLINE(misc-redundant-expression): constants are the point
 static const u64 leaf_bits[] = {LEAF16(0), LEAF16(16), LEAF16(32), LEAF16(48)};
 _Static_assert(HX_ARRAY_SIZE(leaf_bits) == MAP_FLAGS_ALL + 1, "all sets of flags");
 
@@ -345,7 +346,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !flags_are_valid(space, flags)) {
         return map_range(space, va, pa, size, flags);
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (!table) {
         return map_range(space, va, pa, size, flags);
     }
@@ -360,7 +361,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
 
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
-    u64 *parent, *table = NULL;
+    u64 *parent = NULL, *table = NULL;
     if (size == HX_PAGE_SIZE && range_is_valid(space, va, size)) {
         table = leaf_table(space, va, &parent);
     }
@@ -413,7 +414,7 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (space->root ? va >= USER_SPACE_END : va < DIRECT_MAP_BASE || !kernel_root) {
         return HX_ERR_NOT_FOUND;
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (table) {
         u64 leaf = *slot(table, va, 0);
         if (!(leaf & ENTRY_PRESENT)) {
@@ -492,7 +493,7 @@ static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal
     }
 }
 
-/* The same for any table; `parent` is the entry that points to it, NULL for the top. */
+/* The same for any table; `parent` counts its entries. */
 static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
@@ -522,9 +523,7 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
             u64 gone = *entry;
             *entry = 0;
             table_retire(space, gone);
-            if (parent) {
-                *parent -= COUNT_ONE;
-            }
+            *parent -= COUNT_ONE;
         }
         if (status != HX_OK) {
             return status;
@@ -539,7 +538,7 @@ static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t p
         pa >= cpu_phys_limit() || !flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (!table || !(*slot(table, va, 0) & ENTRY_PRESENT)) {
         return HX_ERR_NOT_FOUND;
     }
@@ -554,12 +553,13 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
         return HX_ERR_INVALID;
     }
     vaddr_t last = va + (size - 1);
-    u64 *parent, *table = NULL;
+    u64 top_count = 0, *parent = NULL,
+        *table = NULL; /* nobody counts the entries of the top level */
     if (((va ^ last) >> LEVEL_SHIFT(1)) == 0) {
         table = leaf_table(space, va, &parent);
     }
     if (!table) {
-        return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
+        return update_table(space, &top_count, root_of(space), TOP, va, last, fn, ctx);
     }
     update_leaves(parent, table, va, last, fn, ctx);
     if ((*parent & COUNT_MASK) == 0) {

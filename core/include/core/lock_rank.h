@@ -6,23 +6,23 @@
 #define CORE_LOCK_RANK_H
 
 enum lock_rank {
-    LOCK_RANK_PROCESS = 100, /* tree of processes, threads of one */
-    LOCK_RANK_HANDLES = 110, /* a handle table: a leaf, references are dropped outside */
-    LOCK_RANK_TASKS = 120, /* list of all tasks */
-    LOCK_RANK_GRACE = 130, /* callbacks that wait for a grace period: a leaf */
-    LOCK_RANK_WAIT = 150, /* a wait queue; wakes tasks below it */
-    LOCK_RANK_IRQ = 200,     /* handlers of one line; handlers run outside of it */
-    LOCK_RANK_RUNQUEUE = 250, /* run queue of a CPU; arms timers below it */
-    LOCK_RANK_TIMER = 300,   /* timer queue of a CPU; callbacks run outside of it */
-    LOCK_RANK_STACK = 380,   /* idle kernel stacks: a leaf, mapping happens outside */
-    LOCK_RANK_SPACE = 400,   /* kernel address space: takes frames below it */
+    LOCK_RANK_PROCESS = 100,    /* tree of processes, threads of one */
+    LOCK_RANK_HANDLES = 110,    /* a handle table: a leaf, references are dropped outside */
+    LOCK_RANK_TASKS = 120,      /* list of all tasks */
+    LOCK_RANK_GRACE = 130,      /* callbacks that wait for a grace period: a leaf */
+    LOCK_RANK_WAIT = 150,       /* a wait queue; wakes tasks below it */
+    LOCK_RANK_IRQ = 200,        /* handlers of one line; handlers run outside of it */
+    LOCK_RANK_RUNQUEUE = 250,   /* run queue of a CPU; arms timers below it */
+    LOCK_RANK_TIMER = 300,      /* timer queue of a CPU; callbacks run outside of it */
+    LOCK_RANK_STACK = 380,      /* idle kernel stacks: a leaf, mapping happens outside */
+    LOCK_RANK_SPACE = 400,      /* kernel address space: takes frames below it */
     LOCK_RANK_HEAP_TABLE = 440, /* table of heap caches: a leaf */
-    LOCK_RANK_HEAP = 450,    /* slabs of a cache: a leaf, frames are taken outside */
-    LOCK_RANK_FRAME = 500,   /* frame allocator: a leaf but for the log */
-    LOCK_RANK_RANDOM = 790, /* random generator: a leaf */
-    LOCK_RANK_INPUT = 800,   /* console input ring: a leaf, filled by interrupt handlers */
-    LOCK_RANK_LOG = 900,     /* log ring: anything may log while holding a lock */
-    LOCK_RANK_CONSOLE = 910, /* consoles: the log writes to them after leaving its ring */
+    LOCK_RANK_HEAP = 450,       /* slabs of a cache: a leaf, frames are taken outside */
+    LOCK_RANK_FRAME = 500,      /* frame allocator: a leaf but for the log */
+    LOCK_RANK_RANDOM = 790,     /* random generator: a leaf */
+    LOCK_RANK_INPUT = 800,      /* console input ring: a leaf, filled by interrupt handlers */
+    LOCK_RANK_LOG = 900,        /* log ring: anything may log while holding a lock */
+    LOCK_RANK_CONSOLE = 910,    /* consoles: the log writes to them after leaving its ring */
 };
 
 #endif

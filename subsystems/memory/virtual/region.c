@@ -62,12 +62,12 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     }
     if (map->count + n > map->capacity) {
         u32 capacity = map->capacity ? 2 * map->capacity : FIRST_CAPACITY;
-        struct region **list = kmalloc(capacity * sizeof(*list));
+        struct region **list = kmalloc(capacity * sizeof(struct region *));
         if (!list) {
             return HX_ERR_NO_MEMORY;
         }
         if (map->count > 0) {
-            memcpy(list, map->list, map->count * sizeof(*list));
+            memcpy(list, map->list, map->count * sizeof(struct region *));
         }
         kfree(map->list);
         map->list = list;
@@ -142,7 +142,7 @@ void region_join(struct region_map *map, u32 i)
 
 static void insert(struct region_map *map, u32 i, struct region *r)
 {
-    memmove(&map->list[i + 1], &map->list[i], (map->count - i) * sizeof(map->list[0]));
+    memmove(&map->list[i + 1], &map->list[i], (map->count - i) * sizeof(struct region *));
     map->list[i] = r;
     map->count++;
 }
@@ -187,7 +187,7 @@ void region_remove(struct region_map *map, u32 i)
 {
     struct region *r = map->list[i];
     map->count--;
-    memmove(&map->list[i], &map->list[i + 1], (map->count - i) * sizeof(map->list[0]));
+    memmove(&map->list[i], &map->list[i + 1], (map->count - i) * sizeof(struct region *));
     spare_push(map, r);
 }
 
