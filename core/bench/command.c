@@ -82,8 +82,7 @@ static int command_bench(int argc, char **argv)
     if (!json) {
         shell_printf("%-28s %9s %9s %9s %9s %7s\n", "name", "min", "p50", "p99", "max", "n");
     }
-    HX_SET_FOREACH(benchmarks, it)
-    {
+    HX_SET_FOREACH (benchmarks, it) {
         if (!wanted(argc, argv, (*it)->name)) {
             continue;
         }

@@ -20,7 +20,7 @@
 #include <helix/string.h>
 
 #define INPUT_SIZE 256 /* bytes; a power of two */
-#define POLL_NS (10 * HX_NS_PER_MS)
+#define POLL_NS    (10 * HX_NS_PER_MS)
 
 static struct {
     struct spinlock lock;

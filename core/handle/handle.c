@@ -12,9 +12,9 @@
 #include <core/memory.h>
 #include <helix/string.h>
 
-#define TAG_BITS 10
-#define TAG_COUNT (1u << TAG_BITS)
-#define NO_ENTRY 0xffffu
+#define TAG_BITS   10
+#define TAG_COUNT  (1u << TAG_BITS)
+#define NO_ENTRY   0xffffu
 #define FIRST_SIZE 16
 
 _Static_assert(HANDLE_TABLE_MAX < NO_ENTRY, "an index fits the chain");

@@ -28,7 +28,7 @@ struct irq_line {
 static struct {
     struct spinlock lock;
     struct irq_line lines[HAL_IRQ_LINES_MAX];
-    u64 spurious;    /* a */
+    u64 spurious; /* a */
 } irqs = {.lock = SPINLOCK_INIT("irq", LOCK_RANK_IRQ)};
 
 /* Actions of a line form a chain through node.next, ended by NULL: no head to reach around. */

@@ -43,6 +43,7 @@ static struct {
     paddr_t kernel_root;
     u64 *window;         /* the entry that maps WINDOW_BASE */
     bool running;        /* the kernel's own tables are active */
+    u64 phys_limit;      /* 0 until first asked for */
     u64 asids[256 / 64]; /* a: in use */
 } mmu;
 
@@ -131,8 +132,11 @@ static void mmu_flush(vaddr_t va, u64 size)
 static u64 mmu_phys_limit(void)
 {
     static const u8 bits[] = {32, 36, 40, 42, 44, 48};
-    u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
-    return 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    if (hx_unlikely(mmu.phys_limit == 0)) { /* asked for every mapping, and the register may trap */
+        u32 range = sysreg_field(sysreg_read(id_aa64mmfr0_el1), 0);
+        mmu.phys_limit = 1ull << bits[hx_min_u64(range, HX_ARRAY_SIZE(bits) - 1)];
+    }
+    return mmu.phys_limit;
 }
 
 /* Flags */
@@ -389,14 +393,17 @@ static HX_ALWAYS_INLINE void update_leaf(u64 *parent, u64 *entry, u64 span, vadd
     }
 }
 
-/* The part [va, last] of a last-level table. */
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
 static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
                           void *ctx)
 {
     u64 *end = &table[level_index(last, LEVELS - 1)];
-    for (u64 *entry = &table[level_index(va, LEVELS - 1)]; entry <= end;
+    u64 left = *parent & COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, LEVELS - 1)]; entry <= end && left > 0;
          entry++, va += HX_PAGE_SIZE) {
         if (*entry != 0) {
+            left -= 1u << COUNT_SHIFT;
             update_leaf(parent, entry, HX_PAGE_SIZE, va, fn, ctx);
         }
     }
@@ -408,11 +415,13 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
 {
     u64 span = level_span(level);
     u64 *end = &table[level_index(last, level)];
-    for (u64 *entry = &table[level_index(va, level)]; entry <= end;
+    u64 left = level > 0 ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = &table[level_index(va, level)]; entry <= end && left > 0;
          entry++, va = (va & ~(span - 1)) + span) {
         if (*entry == 0) {
             continue;
         }
+        left -= 1u << COUNT_SHIFT;
         vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
         if (!entry_is_table(*entry, level)) {
             if ((va & (span - 1)) != 0 || entry_last - va != span - 1) {

@@ -23,9 +23,9 @@
 
 /* Within a class, devices attach in this order: of two firmware interfaces the first wins. */
 static const struct port_driver *const drivers[] = {
-    &pl011_driver,   &miniuart_driver, &gicv2_driver,  &gicv3_driver,      &bcm2836_driver,
-    &armctrl_driver, &psci_driver,     &fw_cfg_driver, &bcm2835_pm_driver, &generic_timer_driver,
-    &pl031_driver,
+    &pl011_driver,      &miniuart_driver,      &gicv2_driver, &gicv3_driver,
+    &bcm2836_driver,    &armctrl_driver,       &psci_driver,  &fw_cfg_driver,
+    &bcm2835_pm_driver, &generic_timer_driver, &pl031_driver,
 };
 
 static const struct {

@@ -44,7 +44,12 @@
 
 struct hal_space hal_kernel_space;
 static paddr_t kernel_root;
-static bool kernel_top_shared; /* user spaces have copies of the kernel's top-level entries */
+/* User spaces have copies of the kernel's top-level entries; inv 4 says why they may be listed. */
+static bool kernel_top_shared;
+static struct {
+    u16 count;
+    u16 index[ENTRIES / 2];
+} kernel_top HX_RO_AFTER_INIT; /* the entries in use */
 
 static u64 *table_at(u64 entry)
 {
@@ -94,13 +99,16 @@ static bool flags_are_valid(const struct hal_space *space, u32 flags)
     return flags <= MAP_FLAGS_ALL && leaf_bits[flags] != 0 && (space->root || !(flags & MAP_USER));
 }
 
+_Static_assert(ENTRY_USER == MAP_USER && ENTRY_PCD == MAP_DEVICE && ENTRY_PCD >> 1 == ENTRY_PWT,
+               "flags_from_entry() knows");
+
 static u32 flags_from_entry(u64 entry)
 {
-    return (entry & ENTRY_WRITE ? MAP_WRITE : 0) | (entry & ENTRY_NX ? 0 : MAP_EXEC) |
-           (entry & ENTRY_USER ? MAP_USER : 0) | (entry & ENTRY_GLOBAL ? MAP_GLOBAL : 0) |
-           (entry & ENTRY_PCD   ? MAP_DEVICE
-            : entry & ENTRY_PWT ? MAP_COMBINE
-                                : 0);
+    /* Shifts, not questions: it is done for every page that is looked at. */
+    return (u32)((entry / (ENTRY_WRITE / MAP_WRITE) & MAP_WRITE) |
+                 (~entry / (ENTRY_NX / MAP_EXEC) & MAP_EXEC) | (entry & MAP_USER) |
+                 (entry / (ENTRY_GLOBAL / MAP_GLOBAL) & MAP_GLOBAL) | (entry & MAP_DEVICE) |
+                 ((entry & ~(entry >> 1)) * (MAP_COMBINE / ENTRY_PWT) & MAP_COMBINE));
 }
 
 /* Where each level's entry for one address is; valid from TOP down to `level`. */
@@ -481,13 +489,15 @@ static HX_ALWAYS_INLINE u64 update_leaf(u64 *entry, u32 level, vaddr_t va, hal_u
     return 0;
 }
 
-/* The part [va, last] of a last-level table. */
+/* The part [va, last] of a last-level table. Its count says how many entries can still be found, so
+ * that a table with few is not read to its end; likewise below. */
 static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal_update_fn *fn,
                           void *ctx)
 {
-    u64 *end = slot(table, last, 0);
-    for (u64 *entry = slot(table, va, 0); entry <= end; entry++, va += HX_PAGE_SIZE) {
+    u64 *end = slot(table, last, 0), left = *parent & COUNT_MASK;
+    for (u64 *entry = slot(table, va, 0); entry <= end && left > 0; entry++, va += HX_PAGE_SIZE) {
         if (*entry != 0) {
+            left -= COUNT_ONE;
             *parent -= update_leaf(entry, 0, va, fn, ctx);
         }
     }
@@ -498,12 +508,13 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
     u64 span = LEVEL_SIZE(level);
-    u64 *end = slot(table, last, level);
-    for (u64 *entry = slot(table, va, level); entry <= end;
+    u64 *end = slot(table, last, level), left = level < TOP ? *parent & COUNT_MASK : COUNT_MASK;
+    for (u64 *entry = slot(table, va, level); entry <= end && left > 0;
          entry++, va = (va & ~(span - 1)) + span) {
         if (*entry == 0) {
             continue;
         }
+        left -= COUNT_ONE;
         vaddr_t entry_last = hx_min_u64(last, va | (span - 1));
         if (is_leaf(*entry, level)) {
             if ((va & (span - 1)) || entry_last - va != span - 1) {
@@ -561,7 +572,15 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!table) {
         return update_table(space, &top_count, root_of(space), TOP, va, last, fn, ctx);
     }
-    update_leaves(parent, table, va, last, fn, ctx);
+    if (size == HX_PAGE_SIZE) {
+        u64 *entry = slot(table, va, 0);
+        if (*entry == 0) {
+            return HX_OK;
+        }
+        *parent -= update_leaf(entry, 0, va, fn, ctx);
+    } else {
+        update_leaves(parent, table, va, last, fn, ctx);
+    }
     if ((*parent & COUNT_MASK) == 0) {
         struct path path;
         path_find(space, va, &path);
@@ -586,6 +605,12 @@ static enum hx_status kernel_top_share(void)
             }
         }
     }
+    const u64 *top = hal_phys_to_virt(kernel_root);
+    for (u16 i = ENTRIES / 2; i < ENTRIES; i++) {
+        if (top[i] & ENTRY_PRESENT) {
+            kernel_top.index[kernel_top.count++] = i;
+        }
+    }
     kernel_top_shared = true;
     return HX_OK;
 }
@@ -602,8 +627,8 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     }
     u64 *to = hal_phys_to_virt(root);
     const u64 *from = hal_phys_to_virt(kernel_root);
-    for (u32 i = ENTRIES / 2; i < ENTRIES; i++) {
-        to[i] = from[i];
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        to[kernel_top.index[i]] = from[kernel_top.index[i]];
     }
     *space = (struct hal_space){.root = root};
     return HX_OK;
@@ -611,6 +636,10 @@ static enum hx_status mmu_space_init(struct hal_space *space)
 
 static void mmu_space_fini(struct hal_space *space)
 {
+    u64 *top = hal_phys_to_virt(space->root);
+    for (u32 i = 0; i < kernel_top.count; i++) {
+        top[kernel_top.index[i]] = 0; /* tables go back zeroed */
+    }
     hal_event_table_free(space->root);
     space->root = 0;
 }

@@ -107,7 +107,8 @@ extern const struct hal_mmu_ops hal_mmu;
 /* The kernel's own address space. */
 extern struct hal_space hal_kernel_space;
 
-/* One zeroed frame for a page table, and its return. One implementer: memory.
+/* One zeroed frame for a page table, and its return, zeroed again: most tables are empty when they
+ * go, so clearing each for the next use would be wasted. One implementer: memory.
  * Return: HX_OK, HX_ERR_NO_MEMORY. Context: that of the map operation. */
 enum hx_status hal_event_table_alloc(paddr_t *out_frame) HX_MUST_CHECK;
 void hal_event_table_free(paddr_t frame);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes and their threads.
- * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls, shell.
- * Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a process ends.
- * Invariant: (1) a process holds a reference to itself while it has threads; so do its threads.
- *            (2) ending: `ending` is set once, with the exit status; from then on no thread is
+ * Owns:      struct process, struct thread; the tree of processes.     Callers: system calls,
+ * shell. Locks:     processes.lock (a mutex) around the tree, the lists of threads and how a
+ * process ends. Invariant: (1) a process holds a reference to itself while it has threads; so do
+ * its threads. (2) ending: `ending` is set once, with the exit status; from then on no thread is
  *            added, and every thread that is there has been killed. The thread that takes
  *            thread_count to 0 takes the process apart, on its own kernel stack, after it has left
  *            the address space for good.
@@ -12,6 +12,7 @@
  */
 #include <core/console.h>
 #include <core/execution.h>
+#include <core/log.h>
 #include <core/memory.h>
 #include <core/random.h>
 #include <core/sched.h>
@@ -33,7 +34,9 @@
 #include <userspace/elf.h>
 
 #define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
-#define STACK_TOP (USER_SPACE_END - HX_MIB(1)) /* of the first thread; below it a guard */
+/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program
+ * maps then shares page tables with it. */
+#define STACK_TOP (SPACE_CHOOSE_FIRST + HX_PAGE_SIZE + HX_STACK_SIZE)
 
 static struct {
     struct mutex lock;
@@ -157,8 +160,7 @@ static void process_finish(struct process *process)
     handle_table_fini(&process->handles);
     mutex_acquire(&processes.lock);
     struct process *child, *next;
-    LIST_FOREACH_SAFE(&process->children, child, next, sibling)
-    {
+    LIST_FOREACH_SAFE (&process->children, child, next, sibling) {
         child->parent = NULL;
         list_remove(&child->sibling);
     }
@@ -216,8 +218,7 @@ static void process_end_locked(struct process *process, s64 status)
     }
     process->ending = true;
     process->exit_status = status;
-    LIST_FOREACH(&process->threads, thread, node)
-    {
+    LIST_FOREACH (&process->threads, thread, node) {
         task_kill(thread->task);
     }
 }
@@ -466,9 +467,8 @@ s64 sys_thread_create(u64 entry, u64 stack, u64 arg, u64 tls, u64 a4, u64 a5)
     struct thread_start start = {.entry = entry, .stack = stack, .arg0 = arg, .tls = tls};
     struct thread *thread;
     enum hx_status status = thread_spawn(process_current(), &start, &thread);
-    return status == HX_OK
-               ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
-               : status;
+    return status == HX_OK ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
+                           : status;
 }
 
 s64 sys_thread_join(u64 handle, u64 deadline_ns, u64 value_at, u64 a3, u64 a4, u64 a5)
@@ -619,19 +619,24 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
     struct space_request request = {
         .address = address,
         .size = size,
-        .flags = (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
-                 (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
+        .flags =
+            (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) | (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
         .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
     };
     bool fixed = flags & HX_MAP_FIXED;
-    if (size > USER_SPACE_END || (fixed && (address == 0 || (size & HX_PAGE_MASK)))) {
+    if (size > USER_SPACE_END || (size & HX_PAGE_MASK) || (fixed && address == 0)) {
         return HX_ERR_INVALID;
     }
+    struct space *space = process_current()->space;
+    u64 pages = request.backing == SPACE_GUARD ? 0 : size >> HX_PAGE_SHIFT;
+    if (pages + space_committed_pages(space) > PROCESS_PAGES_MAX) {
+        return HX_ERR_LIMIT; /* threads that map at once may pass; the touch then says it */
+    }
     vaddr_t at;
-    enum hx_status status = space_map(process_current()->space, &request, &at);
+    enum hx_status status = space_map(space, &request, &at);
     if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
         request.address = 0; /* the wish cannot be granted */
-        status = space_map(process_current()->space, &request, &at);
+        status = space_map(space, &request, &at);
     }
     return status == HX_OK ? (s64)at : (s64)status;
 }
@@ -639,12 +644,16 @@ s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 s64 sys_memory_unmap(u64 address, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
 {
     (void)a2, (void)a3, (void)a4, (void)a5;
-    return space_unmap(process_current()->space, address, size);
+    return size & HX_PAGE_MASK ? HX_ERR_INVALID
+                               : space_unmap(process_current()->space, address, size);
 }
 
 s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 {
     (void)a3, (void)a4, (void)a5;
+    if (size & HX_PAGE_MASK) {
+        return HX_ERR_INVALID;
+    }
     return space_protect(process_current()->space, address, size,
                          (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
                              (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));
@@ -686,8 +695,10 @@ static int command_run(int argc, char **argv)
         return SHELL_FAILED;
     }
     if (value == HX_EXIT_FAULT || value == HX_EXIT_KILLED) {
-        shell_printf("run: %s: %s\n", argv[1],
-                     value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
+        if (value == HX_EXIT_KILLED || !log_is_shown(LOG_WARN)) { /* or it has been said */
+            shell_printf("run: %s: %s\n", argv[1],
+                         value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
+        }
         return 126;
     }
     return (int)(value & 0x7f);

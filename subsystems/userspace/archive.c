@@ -9,11 +9,11 @@
 #include <helix/string.h>
 #include <userspace/archive.h>
 
-#define HEADER_SIZE 110
-#define FIELD_MODE 1
+#define HEADER_SIZE     110
+#define FIELD_MODE      1
 #define FIELD_FILE_SIZE 6
 #define FIELD_NAME_SIZE 11
-#define TRAILER "TRAILER!!!"
+#define TRAILER         "TRAILER!!!"
 
 static bool read_field(const u8 *header, u32 index, u32 *out)
 {
@@ -61,8 +61,7 @@ enum hx_status archive_next(const void *image, size_t size, size_t *cursor,
         .size = file_size,
         .mode = mode,
     };
-    if (out->name_size == sizeof(TRAILER) - 1 &&
-        memcmp(out->name, TRAILER, out->name_size) == 0) {
+    if (out->name_size == sizeof(TRAILER) - 1 && memcmp(out->name, TRAILER, out->name_size) == 0) {
         return HX_ERR_END;
     }
     *cursor = hx_align_up(data_at + file_size, 4);

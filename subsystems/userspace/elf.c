@@ -12,18 +12,18 @@
 #include <helix/string.h>
 #include <userspace/elf.h>
 
-#define HEADER_SIZE 64
-#define PHDR_SIZE 56
-#define CLASS_64 2
-#define DATA_LITTLE 1
+#define HEADER_SIZE     64
+#define PHDR_SIZE       56
+#define CLASS_64        2
+#define DATA_LITTLE     1
 #define VERSION_CURRENT 1
-#define TYPE_EXEC 2
-#define PT_LOAD 1
-#define PT_INTERP 3
-#define PT_DYNAMIC 2
-#define PF_X 1
-#define PF_W 2
-#define MEMORY_MAX HX_GIB(1) /* of one segment: more is a mistake or an attack */
+#define TYPE_EXEC       2
+#define PT_LOAD         1
+#define PT_INTERP       3
+#define PT_DYNAMIC      2
+#define PF_X            1
+#define PF_W            2
+#define MEMORY_MAX      HX_GIB(1) /* of one segment: more is a mistake or an attack */
 
 static enum hx_status refuse(const char **out_reason, const char *why, enum hx_status status)
 {

@@ -27,21 +27,12 @@ KASAN = {
     "copy-overflow": r"KASAN: write of 14 bytes at 0x[0-9a-f]{16} by 0x[0-9a-f]{16}: ",
 }
 
-SITE = r"[\w.]+\+0x[0-9a-f]+"
-HEAP = {
-    "heap-overflow": rf"heap: overflow of 0x[0-9a-f]+ \(kmalloc-48, 40 bytes\): byte 0 past its end "
-                     rf"was written; allocated by {SITE}",
-    "heap-double-free": rf"heap: double free of 0x[0-9a-f]+ \(kmalloc-128\) by {SITE}; freed before "
-                        rf"by {SITE}",
-    "heap-use-after-free": rf"heap: use after free: byte 0 of 0x[0-9a-f]+ \(kmalloc-256\) was "
-                           rf"written; freed by {SITE}",
-    "heap-foreign-free": rf"heap: 0x[0-9a-f]+ freed by {SITE} is inside an object of kmalloc-384",
+SLEEP = {
+    "sleep-in-interrupt": r"task .*: sleeping in an interrupt handler",
+    "sleep-with-lock": r"task main: sleeping while low \(rank \d+\) is held",
+    "sleep-without-preemption": r"task main: sleeping with preemption off",
 }
-HEAP_ALWAYS = rf"heap: 0x[0-9a-f]+ freed by {SITE} is not an allocation; its frame's owner is kernel"
-HEAP_KASAN = {
-    "heap-overflow": r"KASAN: write of 1 bytes at .*: outside a heap object|beyond the end",
-    "heap-use-after-free": r"KASAN: write of 1 bytes at .*: the memory was freed",
-}
+STACK = r"kernel stack overflow of task digger at 0x[0-9a-f]+"
 
 
 def cases(names):
@@ -86,16 +77,12 @@ def test_bad_access_is_noticed_in_asan(t, arch, crime):
     commit(t, arch, "asan", crime, KASAN[crime])
 
 
-@each(**cases(HEAP))
-def test_heap_crime_is_noticed_in_debug(t, arch, crime):
-    commit(t, arch, "debug", crime, HEAP[crime])
+@each(**cases(SLEEP))
+def test_sleeping_where_nobody_may_is_noticed_in_debug(t, arch, crime):
+    commit(t, arch, "debug", crime, SLEEP[crime])
 
 
-@each(**cases(("heap-frame-free",)))
-def test_free_of_no_allocation_is_noticed_in_release(t, arch, crime):
-    commit(t, arch, "release", crime, HEAP_ALWAYS)
-
-
-@each(**cases(HEAP_KASAN))
-def test_heap_access_is_noticed_in_asan(t, arch, crime):
-    commit(t, arch, "asan", crime, HEAP_KASAN[crime])
+@each(**{f"{variant}-{arch}": {"arch": arch, "variant": variant}
+         for variant in ("release", "debug") for arch in ARCHES})
+def test_stack_overflow_names_the_task(t, arch, variant):
+    commit(t, arch, variant, "stack-of-task", STACK)

@@ -4,10 +4,11 @@
  * Owns:      nothing worth keeping.      Context: the shell's thread.
  * Operands are read from volatile memory: the compiler must not see the crime coming.
  */
-#include <core/memory.h>
 #include <core/shell.h>
 #include <core/spinlock.h>
-#include <hal/mmu.h>
+#include <core/sync.h>
+#include <core/task.h>
+#include <core/time.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 
@@ -129,42 +130,53 @@ static void copy_overflow(void)
     memcpy(at, from, 11 + crime.three);
 }
 
-static void heap_overflow(void)
+static void sleep_in_timer(struct timer *timer)
 {
-    u8 *at = kmalloc(40);
-    scribble(at, 41);
-    kfree(at);
+    (void)timer;
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
 }
 
-static void heap_double_free(void)
+static void sleep_in_interrupt(void)
 {
-    void *volatile at = kmalloc(100);
-    kfree(at);
-    kfree(at);
+    static struct timer timer = {.expired = sleep_in_timer};
+    timer_start(&timer, time_now_ns());
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_SEC), "the timer comes first");
 }
 
-/* Nobody notices until the memory is handed out again: at once, on this CPU. */
-static void heap_use_after_free(void)
+static void sleep_with_lock(void)
 {
-    u8 *volatile at = kmalloc(200);
-    kfree(at);
-    scribble(at, 1);
-    at = kmalloc(200);
+    spin_lock_irq(&crime.low);
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
 }
 
-static void heap_foreign_free(void)
+static void sleep_without_preemption(void)
 {
-    u8 *volatile at = kmalloc(300);
-    kfree(at + 16);
+    preempt_disable();
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
 }
 
-static void heap_frame_free(void)
+/* Deep enough for any stack, and not a tail call. */
+static HX_NOINLINE u32 dig(u32 depth)
 {
-    static u8 page[4096];
-    void *volatile at = page;
-    struct hal_mapping m;
-    HX_IGNORE(hal_mmu.query(&hal_kernel_space, (vaddr_t)at, &m), "the image is mapped");
-    kfree(hal_phys_to_virt(m.pa));
+    volatile u8 hole[256];
+    hole[depth % sizeof(hole)] = (u8)depth;
+    return depth == 0 ? 0 : dig(depth - 1) + hole[depth % sizeof(hole)];
+}
+
+static void dig_main(void *arg)
+{
+    (void)arg;
+    crime.sink = (s32)dig(1000000);
+}
+
+static void stack_of_task(void)
+{
+    struct task *task;
+    s64 value;
+    if (task_create("digger", dig_main, NULL, &task) == HX_OK) {
+        task_start(task);
+        HX_IGNORE(task_join(task, WAIT_FOREVER, &value), "it does not end");
+    }
 }
 
 static const struct {
@@ -187,11 +199,10 @@ static const struct {
     {"bool", bad_bool},
     {"global-overflow", global_overflow},
     {"copy-overflow", copy_overflow},
-    {"heap-overflow", heap_overflow},
-    {"heap-double-free", heap_double_free},
-    {"heap-use-after-free", heap_use_after_free},
-    {"heap-foreign-free", heap_foreign_free},
-    {"heap-frame-free", heap_frame_free},
+    {"sleep-in-interrupt", sleep_in_interrupt},
+    {"sleep-with-lock", sleep_with_lock},
+    {"sleep-without-preemption", sleep_without_preemption},
+    {"stack-of-task", stack_of_task},
 };
 
 static int command_crime(int argc, char **argv)

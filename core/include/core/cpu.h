@@ -20,7 +20,7 @@ struct cpu {
     u32 irq_depth;            /* c: interrupt handlers under way */
     bool resched;             /* a: run the scheduler before leaving the kernel */
     bool online;              /* a */
-    u32 quiescent;            /* a: counts passages through a state without references; <core/grace.h> */
+    u32 quiescent; /* a: counts passages through a state without references; <core/grace.h> */
 } HX_ALIGNED(64);
 
 extern struct cpu cpus[HAL_CPUS_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random numbers, seeded at boot from the CPU's generator, the loader's seed and the clocks; or from
- * the command line (`seed=N`), so that a run can be repeated. Good for choosing, hashing and
+/* Random numbers, seeded at boot from the CPU's generator, the loader's seed and the clocks; or
+ * from the command line (`seed=N`), so that a run can be repeated. Good for choosing, hashing and
  * testing; whoever needs keys asks for more than this promises.
  */
 #ifndef CORE_RANDOM_H

@@ -67,7 +67,7 @@ void condition_broadcast(struct condition *condition);
 
 /* Read-write lock; a waiting writer holds new readers back. */
 struct rwlock {
-    s32 readers;     /* queue.lock; -1: a writer has it */
+    s32 readers; /* queue.lock; -1: a writer has it */
     u32 writers_waiting;
     struct wait_queue queue;
 };

@@ -33,7 +33,6 @@ struct syscall_arg {
 };
 
 struct syscall_entry {
-    s64 (*call)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
     const char *name;
     struct syscall_arg args[6];
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks: the kernel's threads of control. A task runs on a scheduling context (<core/sched_policy.h>)
- * that it borrows, usually its own. Blocking and waking are here; who runs next is the scheduler's.
+/* Tasks: the kernel's threads of control. A task runs on a scheduling context
+ * (<core/sched_policy.h>) that it borrows, usually its own. Blocking and waking are here; who runs
+ * next is the scheduler's.
  *
  *   Ready -> Running -> Ready         preempted, yields
  *            Running -> Blocked       task_block()       -> Ready  task_wake()
@@ -33,32 +34,33 @@ enum task_state {
 
 const char *task_state_name(enum task_state state);
 
-/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic. */
+/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic.
+ */
 struct task {
-    struct hal_context context; /* r: valid while it does not run */
-    u32 preempt_off;            /* o: nesting of preempt_disable() */
-    u8 state;                   /* r: enum task_state */
-    bool fpu_used;              /* o: has FPU state worth keeping */
-    bool killed;                /* a: to end before it reaches user mode */
-    u32 cpu;                    /* r: where it runs or ran last */
-    struct run_queue *rq;       /* r: that CPU's, whose lock `r` is */
-    struct sched_ctx *sched;    /* r: the context it runs on */
-    struct sched_ctx own;       /* the one it has for itself */
+    struct hal_context context;      /* r: valid while it does not run */
+    u32 preempt_off;                 /* o: nesting of preempt_disable() */
+    u8 state;                        /* r: enum task_state */
+    bool fpu_used;                   /* o: has FPU state worth keeping */
+    bool killed;                     /* a: to end before it reaches user mode */
+    u32 cpu;                         /* r: where it runs or ran last */
+    struct run_queue *rq;            /* r: that CPU's, whose lock `r` is */
+    struct sched_ctx *sched;         /* r: the context it runs on */
+    struct sched_ctx own;            /* the one it has for itself */
     vaddr_t stack_bottom, stack_top; /* I */
-    void *fpu;                  /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
-    u64 user_tls;               /* o: while it does not run */
-    struct space *space;        /* o: user address space, NULL: none */
-    void *owner;                /* I: the thread object above it, or NULL */
-    void (*entry)(void *arg);   /* I */
-    void *arg;                  /* I */
-    u64 cpu_ns;                 /* r: time run */
-    u64 switches;               /* r: times it was given a CPU */
-    s64 exit_value;             /* o, then read by who joined */
-    u32 references;             /* a: creator, running task, each joiner */
-    struct wait_queue exited;   /* woken when it becomes a zombie */
-    struct list_node all;       /* task list lock */
-    u64 id;                     /* I: never used twice */
-    char name[TASK_NAME_MAX];   /* I */
+    void *fpu;                       /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
+    u64 user_tls;                    /* o: while it does not run */
+    struct space *space;             /* o: user address space, NULL: none */
+    void *owner;                     /* I: the thread object above it, or NULL */
+    void (*entry)(void *arg);        /* I */
+    void *arg;                       /* I */
+    u64 cpu_ns;                      /* r: time run */
+    u64 switches;                    /* r: times it was given a CPU */
+    s64 exit_value;                  /* o, then read by who joined */
+    u32 references;                  /* a: creator, running task, each joiner */
+    struct wait_queue exited;        /* woken when it becomes a zombie */
+    struct list_node all;            /* task list lock */
+    u64 id;                          /* I: never used twice */
+    char name[TASK_NAME_MAX];        /* I */
 };
 
 /* The running task. Context: any after task_init(). */
@@ -94,12 +96,32 @@ void task_yield(void);
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
 
+/* Says that the current task is about to block in `state`. False: it has been killed, so that a
+ * wait which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it.
+ */
+static inline bool task_block_prepare(enum task_state state)
+{
+    struct task *task = task_current();
+    task->state = (u8)state;
+    /* Against task_kill(): it sets `killed` and then looks at the state. One of the two sees. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (hx_unlikely(__atomic_load_n(&task->killed, __ATOMIC_RELAXED))) {
+        task->state = TASK_RUNNING;
+        return false;
+    }
+    return true;
+}
+
 /* Makes a blocked or sleeping task ready. False when it was neither. Context: any but NMI. */
 bool task_wake(struct task *task);
 
 /* Marks a task to end before it next reaches user mode, and ends its cancellable waits. A kernel
  * task that never waits cancellably is not ended. Context: any but NMI. */
 void task_kill(struct task *task);
+
+/* Frees the tasks that have ended and that nobody refers to, which otherwise wait for company.
+ * Context: thread. */
+void task_reap(void);
 
 /* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
 enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
@@ -110,7 +132,8 @@ void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);
 /* Makes task_current() valid. Context: early, first after cpu_init_boot(). */
 void task_init_early(void);
 
-/* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early, after the heap is up. */
+/* Turns the boot path into the first task, and gives the boot CPU an idle task. Context: early,
+ * after the heap is up. */
 enum hx_status task_init(void) HX_MUST_CHECK;
 
 /* Preemption off and on for the current task; nests. While it is off the task stays on its CPU. */

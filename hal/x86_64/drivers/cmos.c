@@ -8,15 +8,15 @@
 #include <port/pc.h>
 #include <port/x86.h>
 
-#define INDEX 0x70
-#define DATA 0x71
-#define REG_A 0x0a
-#define REG_B 0x0b
+#define INDEX      0x70
+#define DATA       0x71
+#define REG_A      0x0a
+#define REG_B      0x0b
 #define A_UPDATING 0x80
-#define B_BINARY 0x04
+#define B_BINARY   0x04
 #define B_24_HOURS 0x02
-#define HOUR_PM 0x80
-#define TRIES 10000
+#define HOUR_PM    0x80
+#define TRIES      10000
 
 enum field { SECOND, MINUTE, HOUR, DAY, MONTH, YEAR, FIELDS };
 static const u8 registers[FIELDS] = {0x00, 0x02, 0x04, 0x07, 0x08, 0x09};
@@ -66,7 +66,7 @@ static enum hx_status cmos_read(u64 *out_seconds)
     u8 mode = cmos_get(REG_B);
     hal_irq_restore(irqs);
     bool pm = !(mode & B_24_HOURS) && (a[HOUR] & HOUR_PM);
-    u32 hour = plain(a[HOUR] & (u8)~(mode & B_24_HOURS ? 0 : HOUR_PM), mode);
+    u32 hour = plain(a[HOUR] & (u8) ~(mode & B_24_HOURS ? 0 : HOUR_PM), mode);
     if (!(mode & B_24_HOURS)) {
         hour = hour % 12 + (pm ? 12 : 0);
     }

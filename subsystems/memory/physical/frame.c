@@ -6,11 +6,12 @@
  *            every change of a frame to or from FRAME_FREE. A CPU's cache is touched by that CPU
  *            alone with interrupts masked, which is why a call that the cache serves needs no lock.
  * Invariant: (1) a frame is free in exactly one place: FRAME_FREE in one allocator's index, or
- *            FRAME_CACHED in one CPU's cache.  (2) free is the number of FRAME_FREE frames of the
- *            table.  (3) while allocators are exchanged, `next` holds what is free below `moved`
- *            and `ops` what is above; blocks never cross it, as it moves by largest blocks.
- * What an allocator answers is checked against the table before it is believed: it may be a module
- * with a bug. A wrong answer ejects it; `bump` then serves from the table alone.
+ *            FRAME_CACHED in one CPU's cache; among the zeroed there it holds nothing but zeroes.
+ * (2) free is the number of FRAME_FREE frames of the table.  (3) while allocators are exchanged,
+ * `next` holds what is free below `moved` and `ops` what is above; blocks never cross it, as it
+ * moves by largest blocks. What an allocator answers is checked against the table before it is
+ * believed: it may be a module with a bug. A wrong answer ejects it; `bump` then serves from the
+ * table alone.
  */
 #include <core/spinlock.h>
 #include <hal/mmu.h>
@@ -25,14 +26,17 @@
 #define CACHE_MAX   31 /* frames at hand for a CPU; with its count two cache lines */
 #define CACHE_ORDER 4  /* filled by blocks of up to this order */
 #define CACHE_BATCH (1u << CACHE_ORDER)
+#define ZEROED_MAX  15 /* emptied page tables, which the next page table is made of */
 
 /* Marking: c its own CPU with interrupts masked. */
 struct frame_cache {
-    u32 count;          /* c */
-    u32 pfn[CACHE_MAX]; /* c */
+    u32 count;              /* c */
+    u32 pfn[CACHE_MAX];     /* c */
+    u32 zeroed_count;       /* c */
+    u32 zeroed[ZEROED_MAX]; /* c: inv 1 */
 } HX_ALIGNED(64);
 
-_Static_assert(sizeof(struct frame_cache) == 128, "two lines");
+_Static_assert(sizeof(struct frame_cache) == 192, "two lines, and one for page tables");
 
 /* Marking: l frames.lock; I immutable after frame_allocator_start(); a atomic. */
 static struct {
@@ -234,10 +238,21 @@ static HX_NOINLINE void cache_flush(struct frame_cache *cache, u32 down_to)
     spin_unlock(&frames.lock);
 }
 
+static void zeroed_flush(struct frame_cache *cache)
+{
+    spin_lock(&frames.lock);
+    while (cache->zeroed_count > 0) {
+        give_locked(cache->zeroed[--cache->zeroed_count], 1);
+    }
+    spin_unlock(&frames.lock);
+}
+
 void frame_cache_drain(void)
 {
     u64 state = hal_irq_save();
-    cache_flush(&frames.caches[hal_cpu_number()], 0);
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    cache_flush(cache, 0);
+    zeroed_flush(cache);
     hal_irq_restore(state);
 }
 
@@ -252,14 +267,19 @@ static HX_NOINLINE enum hx_status alloc_slow(u32 order, u32 flags, u32 owner, u3
     if (order == 0 && !(flags & (FRAME_BELOW_16M | FRAME_BELOW_4G))) {
         if (cache->count > 0 || cache_fill(cache)) {
             pfn = cache->pfn[--cache->count];
+        } else if (cache->zeroed_count > 0) { /* the last there are */
+            pfn = cache->zeroed[--cache->zeroed_count];
+        }
+        if (pfn != FRAME_NO_PFN) {
             set_owner(&frame_table[pfn], owner, 1);
         }
     } else {
         spin_lock(&frames.lock);
         pfn = take_locked(order, flags, owner);
         spin_unlock(&frames.lock);
-        if (pfn == FRAME_NO_PFN && cache->count > 0) { /* what it lacks may be at hand here */
-            cache_flush(cache, 0);
+        if (pfn == FRAME_NO_PFN && cache->count + cache->zeroed_count > 0) {
+            cache_flush(cache, 0); /* what it lacks may be at hand here */
+            zeroed_flush(cache);
             spin_lock(&frames.lock);
             pfn = take_locked(order, flags, owner);
             spin_unlock(&frames.lock);
@@ -303,6 +323,21 @@ enum hx_status frame_alloc(u32 flags, u32 owner, paddr_t *out_frame)
     return finish(pfn, 0, flags, out_frame);
 }
 
+enum hx_status frame_alloc_zeroed(u32 owner, paddr_t *out_frame)
+{
+    u64 state = hal_irq_save();
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    if (hx_likely(cache->zeroed_count > 0 && frames.fail_after == 0)) {
+        u32 pfn = cache->zeroed[--cache->zeroed_count];
+        set_owner(&frame_table[pfn], owner, 1);
+        hal_irq_restore(state);
+        *out_frame = frame_address(pfn);
+        return HX_OK;
+    }
+    hal_irq_restore(state);
+    return frame_alloc(FRAME_ZERO, owner, out_frame);
+}
+
 enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_first)
 {
     u32 pfn;
@@ -339,6 +374,35 @@ void frame_free(paddr_t frame)
     hal_irq_restore(state);
 }
 
+#ifdef HX_DEBUG
+static void check_zeroed(paddr_t frame)
+{
+    const u64 *words = hal_phys_to_virt(frame);
+    for (u32 i = 0; i < HX_PAGE_SIZE / sizeof(*words); i++) {
+        HX_ASSERT(words[i] == 0); /* inv 1 */
+    }
+}
+#else
+#define check_zeroed(frame) ((void)0)
+#endif
+
+void frame_free_zeroed(paddr_t frame)
+{
+    u32 pfn = frame_number(frame);
+    HX_ASSERT(frame_table[pfn].owner > FRAME_CACHED); /* inv 1: it is not free already */
+    check_zeroed(frame);
+    u64 state = hal_irq_save();
+    struct frame_cache *cache = &frames.caches[hal_cpu_number()];
+    if (hx_unlikely(cache->zeroed_count == ZEROED_MAX)) {
+        hal_irq_restore(state);
+        frame_free(frame);
+        return;
+    }
+    set_owner(&frame_table[pfn], FRAME_CACHED, 0);
+    cache->zeroed[cache->zeroed_count++] = pfn;
+    hal_irq_restore(state);
+}
+
 void frame_free_run(paddr_t first, u32 count)
 {
     u32 pfn = frame_number(first);
@@ -355,13 +419,14 @@ void frame_free_run(paddr_t first, u32 count)
     }
 }
 
-void frame_put(paddr_t frame)
+bool frame_put(paddr_t frame)
 {
     u32 before = __atomic_fetch_sub(&frame_at(frame)->refs, 1, __ATOMIC_ACQ_REL);
     HX_ASSERT(before > 0);
     if (before == 1) {
         frame_free(frame);
     }
+    return before == 1;
 }
 
 /* Accounting */
@@ -371,8 +436,19 @@ u64 frame_free_count(void)
     u64 count = __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
     for (u32 cpu = 0; cpu < HAL_CPUS_MAX; cpu++) {
         count += __atomic_load_n(&frames.caches[cpu].count, __ATOMIC_RELAXED);
+        count += __atomic_load_n(&frames.caches[cpu].zeroed_count, __ATOMIC_RELAXED);
     }
     return count;
+}
+
+u64 frame_free_at_least(void)
+{
+    return __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
+}
+
+u64 frame_total_count(void)
+{
+    return frames.total;
 }
 
 static void for_each_frame(void (*visit)(void *ctx, u32 pfn), void *ctx)

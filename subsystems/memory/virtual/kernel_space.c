@@ -49,14 +49,14 @@ static struct {
 
 enum hx_status hal_event_table_alloc(paddr_t *out_frame)
 {
-    return frame_allocator() ? frame_alloc(FRAME_ZERO, FRAME_PAGE_TABLE, out_frame)
+    return frame_allocator() ? frame_alloc_zeroed(FRAME_PAGE_TABLE, out_frame)
                              : early_frame_alloc(out_frame);
 }
 
 void hal_event_table_free(paddr_t frame)
 {
     if (frame_allocator() && frame_at(frame)->owner == FRAME_PAGE_TABLE) {
-        frame_free(frame); /* early ones are not returned: inv 1 of early.c */
+        frame_free_zeroed(frame); /* early ones are not returned: inv 1 of early.c */
     }
 }
 

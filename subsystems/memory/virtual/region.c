@@ -4,8 +4,7 @@
  * Invariant: (1) list[0 .. count) ascends, no two overlap, none is empty.  (2) what is reserved is
  *            there: spare_count spares, and capacity for them.
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
- * search is a few comparisons in adjacent memory, and moving pointers up is what memmove is good
- * at.
+ * search is a few comparisons in adjacent memory, and most changes are near its end.
  */
 #include <memory/region.h>
 
@@ -83,8 +82,13 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     return HX_OK;
 }
 
-u32 region_find(const struct region_map *map, vaddr_t va)
+u32 region_find(struct region_map *map, vaddr_t va)
 {
+    u32 hint = map->hint;
+    if (hint < map->count && map->list[hint]->end > va &&
+        (hint == 0 || map->list[hint - 1]->end <= va)) {
+        return hint; /* a program maps, touches and unmaps the same places */
+    }
     u32 low = 0, high = map->count; /* the answer is in [low, high] */
     while (low < high) {
         u32 middle = low + (high - low) / 2;
@@ -94,25 +98,26 @@ u32 region_find(const struct region_map *map, vaddr_t va)
             low = middle + 1;
         }
     }
+    map->hint = low;
     return low;
 }
 
-struct region *region_at(const struct region_map *map, vaddr_t va)
+struct region *region_at(struct region_map *map, vaddr_t va)
 {
     u32 i = region_find(map, va);
     return i < map->count && map->list[i]->start <= va ? map->list[i] : NULL;
 }
 
-bool region_is_free(const struct region_map *map, vaddr_t start, vaddr_t end)
+bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     u32 i = region_find(map, start);
     return i == map->count || map->list[i]->start >= end;
 }
 
-bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
-                vaddr_t *out_start)
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start)
 {
-    for (u32 i = region_find(map, first); i < map->count && first < limit; i++) {
+    u32 i = region_find(map, first);
+    for (; i < map->count && first < limit; i++) {
         const struct region *r = map->list[i];
         if (r->start > first && r->start - first >= size) {
             break;
@@ -122,6 +127,7 @@ bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 
     if (first >= limit || limit - first < size) {
         return false;
     }
+    map->hint = i; /* of the region behind the gap: region_add() begins there */
     *out_start = first;
     return true;
 }
@@ -142,7 +148,9 @@ void region_join(struct region_map *map, u32 i)
 
 static void insert(struct region_map *map, u32 i, struct region *r)
 {
-    memmove(&map->list[i + 1], &map->list[i], (map->count - i) * sizeof(struct region *));
+    for (u32 at = map->count; at > i; at--) {
+        map->list[at] = map->list[at - 1];
+    }
     map->list[i] = r;
     map->count++;
 }
@@ -153,6 +161,7 @@ void region_add(struct region_map *map, const struct region *model)
     HX_DEBUG_ASSERT(i == map->count || map->list[i]->start >= model->end); /* inv 1 */
     if (i > 0 && alike(map->list[i - 1], model)) {
         map->list[i - 1]->end = model->end;
+        map->hint = i - 1;
         region_join(map, i - 1);
         return;
     }
@@ -162,12 +171,26 @@ void region_add(struct region_map *map, const struct region *model)
     region_join(map, i);
 }
 
-void region_cut(struct region_map *map, vaddr_t va)
+struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end)
 {
-    u32 i = region_find(map, va);
-    if (i == map->count || map->list[i]->start >= va) {
-        return;
+    struct region_range range = {.first = region_find(map, start), .whole = true};
+    vaddr_t at = start;
+    u32 i = range.first;
+    for (; i < map->count && map->list[i]->start < end; i++) {
+        const struct region *r = map->list[i];
+        range.whole &= r->start <= at && r->backing != SPACE_GUARD;
+        at = r->end;
     }
+    range.whole &= at >= end;
+    range.last = i;
+    if (i > range.first) {
+        range.cuts = (u32)(map->list[range.first]->start < start) + (u32)(at > end);
+    }
+    return range;
+}
+
+static void cut(struct region_map *map, u32 i, vaddr_t va)
+{
     struct region *low = map->list[i], *high = spare_pop(map);
     u64 skipped = va - low->start;
     *high = *low;
@@ -183,28 +206,26 @@ void region_cut(struct region_map *map, vaddr_t va)
     insert(map, i + 1, high);
 }
 
+void region_range_cut(struct region_map *map, struct region_range *range, vaddr_t start,
+                      vaddr_t end)
+{
+    if (map->list[range->first]->start < start) {
+        cut(map, range->first, start);
+        range->first++;
+        range->last++;
+    }
+    if (map->list[range->last - 1]->end > end) {
+        cut(map, range->last - 1, end);
+    }
+    range->cuts = 0;
+}
+
 void region_remove(struct region_map *map, u32 i)
 {
     struct region *r = map->list[i];
     map->count--;
-    memmove(&map->list[i], &map->list[i + 1], (map->count - i) * sizeof(struct region *));
-    spare_push(map, r);
-}
-
-u32 region_cuts(const struct region_map *map, vaddr_t start, vaddr_t end)
-{
-    const struct region *a = region_at(map, start), *b = region_at(map, end);
-    return (u32)(a && a->start < start) + (u32)(b && b->start < end);
-}
-
-bool region_covers(const struct region_map *map, vaddr_t start, vaddr_t end)
-{
-    for (u32 i = region_find(map, start); start < end; i++) {
-        if (i == map->count || map->list[i]->start > start ||
-            map->list[i]->backing == SPACE_GUARD) {
-            return false;
-        }
-        start = map->list[i]->end;
+    for (; i < map->count; i++) {
+        map->list[i] = map->list[i + 1];
     }
-    return true;
+    spare_push(map, r);
 }

@@ -15,6 +15,10 @@
  *            CPU enters `active` before it loads the tables, and leaves it after it has loaded
  *            others, which flushes or renames what it had cached.
  *            (4) no leaf is writable and executable, none lies below SPACE_LOWEST.
+ *            (5) no overcommit: `committed` is the pages of all regions that a touch gives a frame
+ * of the space's own. A map that would raise it above what is free and what stands behind such
+ * pages already (`backed`), less a reserve, is refused; so a touch does not fail later. The reserve
+ * is for what is not counted: page tables, the kernel's own.
  */
 #include <core/cpu.h>
 #include <core/sync.h>
@@ -32,6 +36,8 @@
 #include <memory/region.h>
 
 #define GATHER_SHARED 32
+#define RESERVE_SHIFT 6   /* a 64th of the machine, and at least */
+#define RESERVE_MIN   256 /* frames */
 
 /* Marking: I immutable; l lock; a atomic. */
 struct space {
@@ -39,8 +45,8 @@ struct space {
     struct hal_space hal;  /* l; root I */
     u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
     struct region_map map; /* l */
-    struct region *last;   /* l: where the last fault was, or NULL */
     u64 resident, limit;   /* l; inv 2 */
+    u64 committed;         /* l: its part of spaces.committed */
     u32 owner;             /* I: FRAME_FIRST_SPACE + number */
     bool dying;            /* no CPU has its tables loaded, and none will */
 };
@@ -51,6 +57,7 @@ _Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END,
 static struct {
     u64 numbers[SPACES_MAX / 64];        /* a: in use */
     struct space *current[HAL_CPUS_MAX]; /* its CPU with interrupts masked */
+    u64 committed, backed;               /* a: pages, frames; inv 5 */
 } spaces;
 
 /* Numbers */
@@ -73,6 +80,44 @@ static u32 number_alloc(void)
 static void number_free(u32 number)
 {
     __atomic_fetch_and(&spaces.numbers[number / 64], ~(1ull << number % 64), __ATOMIC_RELEASE);
+}
+
+/* What is promised; inv 5 */
+
+static bool region_is_committed(const struct region *r)
+{
+    return r->backing == SPACE_ANONYMOUS || r->backing == SPACE_DATA ||
+           (r->backing == SPACE_OBJECT && (r->flags & SPACE_PRIVATE));
+}
+
+static u64 region_pages(const struct region *r)
+{
+    return region_is_committed(r) ? (r->end - r->start) >> HX_PAGE_SHIFT : 0;
+}
+
+static enum hx_status commit(struct space *space, u64 pages)
+{
+    u64 reserve = hx_max_u64(frame_total_count() >> RESERVE_SHIFT, RESERVE_MIN);
+    u64 wanted = __atomic_add_fetch(&spaces.committed, pages, __ATOMIC_RELAXED) + reserve;
+    u64 backed = __atomic_load_n(&spaces.backed, __ATOMIC_RELAXED);
+    if (hx_unlikely(wanted > backed + frame_free_at_least()) &&
+        wanted > backed + frame_free_count()) {
+        __atomic_fetch_sub(&spaces.committed, pages, __ATOMIC_RELAXED);
+        return HX_ERR_NO_MEMORY;
+    }
+    space->committed += pages;
+    return HX_OK;
+}
+
+static void uncommit(struct space *space, u64 pages)
+{
+    space->committed -= pages;
+    __atomic_fetch_sub(&spaces.committed, pages, __ATOMIC_RELAXED);
+}
+
+static void back(u64 frames)
+{
+    __atomic_fetch_add(&spaces.backed, frames, __ATOMIC_RELAXED);
 }
 
 /* What the CPUs have loaded */
@@ -144,7 +189,7 @@ struct gather {
     paddr_t shared[GATHER_SHARED];
 };
 
-/* Field by field: clearing the array would cost more than a small unmap does. */
+/* Not an initialiser, which would clear the array as well. */
 static void gather_begin(struct gather *g, struct space *space)
 {
     g->space = space;
@@ -159,13 +204,18 @@ static void gather_end(struct gather *g)
     if (g->low < g->high) {
         flush(g->space, g->low, g->high);
     }
+    u64 freed = 0;
     while (g->own != FRAME_NO_PFN) {
         u32 pfn = g->own;
         g->own = frame_table[pfn].next;
         frame_free(frame_address(pfn));
+        freed++;
     }
     while (g->shared_count > 0) {
-        frame_put(g->shared[--g->shared_count]);
+        freed += frame_put(g->shared[--g->shared_count]);
+    }
+    if (freed > 0) {
+        back((u64)0 - freed);
     }
     g->low = USER_SPACE_END;
     g->high = 0;
@@ -193,7 +243,7 @@ static u32 remove_leaf(void *ctx, const struct hal_mapping *m)
 }
 
 /* Frees the tables that a map which failed had begun. */
-static HX_NOINLINE void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
+static void drop_tables(struct space *space, vaddr_t low, vaddr_t high)
 {
     if (space->hal.freed) {
         flush(space, low, high);
@@ -201,12 +251,18 @@ static HX_NOINLINE void drop_tables(struct space *space, vaddr_t low, vaddr_t hi
     }
 }
 
-static HX_NOINLINE void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
+static void update_pages(struct space *space, vaddr_t start, vaddr_t end, hal_update_fn *fn,
+                         void *ctx)
+{
+    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, fn, ctx);
+    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+}
+
+static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
     struct gather g;
     gather_begin(&g, space);
-    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, remove_leaf, &g);
-    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    update_pages(space, start, end, remove_leaf, &g);
     gather_end(&g);
     tables_release(&space->hal.freed);
 }
@@ -246,13 +302,21 @@ void space_destroy(struct space *space)
         cpu_call(active, leave_here, space);
     }
     space->dying = true;
-    remove_pages(space, 0, USER_SPACE_END);
+    struct gather g;
+    gather_begin(&g, space);
+    for (u32 i = 0; i < space->map.count; i++) { /* region by region: the space is mostly holes */
+        const struct region *r = space->map.list[i];
+        update_pages(space, r->start, r->end, remove_leaf, &g);
+    }
+    gather_end(&g);
+    tables_release(&space->hal.freed);
     HX_ASSERT(space->resident == 0 && space->active == 0); /* inv 2, 3 */
     for (u32 i = 0; i < space->map.count; i++) {
         if (space->map.list[i]->object) {
             memory_object_put(space->map.list[i]->object);
         }
     }
+    uncommit(space, space->committed);
     region_map_fini(&space->map);
     hal_mmu.space_fini(&space->hal);
     HX_DEBUG_ASSERT(frame_count_owner(space->owner) == 0); /* the count walks all of memory */
@@ -263,6 +327,11 @@ void space_destroy(struct space *space)
 u64 space_resident_pages(const struct space *space)
 {
     return __atomic_load_n(&space->resident, __ATOMIC_RELAXED);
+}
+
+u64 space_committed_pages(const struct space *space)
+{
+    return __atomic_load_n(&space->committed, __ATOMIC_RELAXED);
 }
 
 u32 space_owner(const struct space *space)
@@ -324,11 +393,14 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
     } else {
         status = region_reserve(&space->map, 1);
     }
+    struct region r = {.start = start,
+                       .end = start + size,
+                       .backing = (u8)request->backing,
+                       .flags = (u8)request->flags};
+    if (status == HX_OK && region_is_committed(&r)) {
+        status = commit(space, region_pages(&r));
+    }
     if (status == HX_OK) {
-        struct region r = {.start = start,
-                           .end = start + size,
-                           .backing = (u8)request->backing,
-                           .flags = (u8)request->flags};
         if (request->backing == SPACE_OBJECT) {
             r.object = request->object;
             r.offset = request->offset;
@@ -338,7 +410,6 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
             r.data_size = request->data_size;
         }
         region_add(&space->map, &r);
-        space->last = NULL; /* it may have been joined with a neighbour */
         *out_address = start;
     }
     mutex_release(&space->lock);
@@ -347,29 +418,28 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
 
 static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t end)
 {
-    u32 first = region_find(&space->map, start);
-    if (first == space->map.count || space->map.list[first]->start >= end) {
+    struct region_range range = region_range(&space->map, start, end);
+    if (range.first == range.last) {
         return HX_ERR_NOT_FOUND;
     }
-    u32 cuts = region_cuts(&space->map, start, end);
-    if (cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, cuts);
+    if (range.cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, range.cuts);
         if (status != HX_OK) {
             return status;
         }
-        region_cut(&space->map, start);
-        region_cut(&space->map, end);
-        first = region_find(&space->map, start);
+        region_range_cut(&space->map, &range, start, end);
     }
     remove_pages(space, start, end);
-    while (first < space->map.count && space->map.list[first]->start < end) {
-        struct memory_object *object = space->map.list[first]->object;
-        region_remove(&space->map, first);
+    u64 pages = 0;
+    for (u32 i = range.last; i-- > range.first;) {
+        struct memory_object *object = space->map.list[i]->object;
+        pages += region_pages(space->map.list[i]);
+        region_remove(&space->map, i);
         if (object) {
             memory_object_put(object);
         }
     }
-    space->last = NULL;
+    uncommit(space, pages);
     return HX_OK;
 }
 
@@ -396,6 +466,7 @@ static u32 leaf_flags(const struct space *space, const struct region *r, paddr_t
 
 struct protect {
     struct space *space;
+    struct region_map *map;
     u32 at;            /* region of the leaf before */
     vaddr_t low, high; /* what has to be flushed */
 };
@@ -403,46 +474,45 @@ struct protect {
 static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
 {
     struct protect *p = ctx;
-    const struct region_map *map = &p->space->map;
-    while (map->list[p->at]->end <= m->va) {
+    while (p->map->list[p->at]->end <= m->va) {
         p->at++;
     }
-    u32 flags = leaf_flags(p->space, map->list[p->at], m->pa);
+    u32 flags = leaf_flags(p->space, p->map->list[p->at], m->pa);
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    p->low = m->va < p->low ? m->va : p->low;
-    p->high = m->va + m->size;
+    if (m->flags &
+        ~flags) { /* what only grew needs no flush: a stale entry faults, and is mended */
+        p->low = m->va < p->low ? m->va : p->low;
+        p->high = m->va + m->size;
+    }
     return flags;
 }
 
 static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t end, u32 flags)
 {
-    if (!region_covers(&space->map, start, end)) {
+    struct region_range range = region_range(&space->map, start, end);
+    if (!range.whole) {
         return HX_ERR_NOT_FOUND;
     }
-    u32 cuts = region_cuts(&space->map, start, end);
-    if (cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, cuts);
+    if (range.cuts > 0) {
+        enum hx_status status = region_reserve(&space->map, range.cuts);
         if (status != HX_OK) {
             return status;
         }
-        region_cut(&space->map, start);
-        region_cut(&space->map, end);
+        region_range_cut(&space->map, &range, start, end);
     }
-    u32 first = region_find(&space->map, start), i = first;
-    for (; i < space->map.count && space->map.list[i]->start < end; i++) {
+    for (u32 i = range.first; i < range.last; i++) {
         struct region *r = space->map.list[i];
         r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
     }
-    struct protect p = {.space = space, .at = first, .low = USER_SPACE_END};
-    enum hx_status status = hal_mmu.update(&space->hal, start, end - start, protect_leaf, &p);
-    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    struct protect p = {
+        .space = space, .map = &space->map, .at = range.first, .low = USER_SPACE_END};
+    update_pages(space, start, end, protect_leaf, &p);
     if (p.low < p.high) {
         flush(space, p.low, p.high);
     }
-    space->last = NULL;
-    while (i-- > (first > 0 ? first - 1 : 0)) {
+    for (u32 i = range.last; i-- > (range.first > 0 ? range.first - 1 : 0);) {
         region_join(&space->map, i);
     }
     return HX_OK;
@@ -487,8 +557,12 @@ static enum hx_status own_frame(struct space *space, u32 flags, paddr_t *out_fra
         return HX_ERR_LIMIT;
     }
     enum hx_status status = frame_alloc(flags, space->owner, out_frame);
-    *out_reason = reason_memory;
-    return status;
+    if (hx_unlikely(status != HX_OK)) {
+        *out_reason = reason_memory;
+        return status;
+    }
+    back(1);
+    return HX_OK;
 }
 
 /* Copies what the region's data has for this page, and zeroes the rest. */
@@ -528,8 +602,8 @@ static enum hx_status frame_make(struct space *space, const struct region *r, va
     return status;
 }
 
-static HX_NOINLINE enum hx_status page_add(struct space *space, const struct region *r,
-                                           vaddr_t page, bool write, const char **out_reason)
+static enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
+                               bool write, const char **out_reason)
 {
     paddr_t frame;
     enum hx_status status = frame_make(space, r, page, write, &frame, out_reason);
@@ -547,6 +621,7 @@ static HX_NOINLINE enum hx_status page_add(struct space *space, const struct reg
     }
     if (own) {
         frame_free(frame);
+        back((u64)-1);
     }
     drop_tables(space, page, page + HX_PAGE_SIZE);
     *out_reason = reason_memory;
@@ -555,8 +630,8 @@ static HX_NOINLINE enum hx_status page_add(struct space *space, const struct reg
 
 /* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
  * last that has it. */
-static HX_NOINLINE enum hx_status page_unshare(struct space *space, const struct region *r,
-                                               const struct hal_mapping *m, const char **out_reason)
+static enum hx_status page_unshare(struct space *space, const struct region *r,
+                                   const struct hal_mapping *m, const char **out_reason)
 {
     struct frame *f = frame_at(m->pa);
     if (f->owner == FRAME_SHARED && __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) == 1) {
@@ -594,12 +669,8 @@ static HX_NOINLINE enum hx_status page_unshare(struct space *space, const struct
 static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 access,
                                      bool maybe_present, const char **out_reason)
 {
-    struct region *r = space->last;
+    struct region *r = region_at(&space->map, address);
     vaddr_t page = hx_align_down(address, HX_PAGE_SIZE);
-    if (!r || address < r->start || address >= r->end) {
-        r = region_at(&space->map, address);
-        space->last = r;
-    }
     if (!r) {
         *out_reason = address < SPACE_LOWEST ? "null pointer" : "nothing is mapped there";
         return HX_ERR_FAULT;
@@ -662,7 +733,7 @@ struct copying {
     struct space *from, *to;
     struct region_map *map; /* the copies of the regions, in `to` */
     u32 at;
-    vaddr_t low, high; /* of `from`: its pages become read-only */
+    struct gather g; /* of `from`: its pages become read-only */
     enum hx_status status;
 };
 
@@ -689,8 +760,8 @@ static u32 share_leaf(void *ctx, const struct hal_mapping *m)
     f->owner = FRAME_SHARED; /* with one reference already, from `from` */
     frame_get(m->pa);
     c->to->resident++;
-    c->low = m->va < c->low ? m->va : c->low;
-    c->high = m->va + m->size;
+    c->g.low = m->va < c->g.low ? m->va : c->g.low;
+    c->g.high = m->va + m->size;
     return flags;
 }
 
@@ -711,6 +782,10 @@ static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t
         r.offset += skipped;
         r.data = r.data && skipped < r.data_size ? r.data + skipped : NULL;
         r.data_size = r.data ? r.data_size - skipped : 0;
+        status = commit(to, region_pages(&r));
+        if (status != HX_OK) {
+            return status;
+        }
         if (r.object) {
             memory_object_get(r.object);
         }
@@ -727,21 +802,19 @@ static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t 
     if (region_is_free(&from->map, start, end)) {
         return HX_ERR_NOT_FOUND;
     }
-    struct copying c = {.from = from, .to = to, .map = &to->map, .low = USER_SPACE_END};
+    struct copying c = {.from = from, .to = to, .map = &to->map};
+    gather_begin(&c.g, from);
     c.status = copy_regions(from, to, start, end);
     if (c.status == HX_OK) {
         c.at = region_find(&to->map, start);
         HX_IGNORE(hal_mmu.update(&from->hal, start, end - start, share_leaf, &c),
                   "user leaves are single pages: no large page reaches out of the range");
-        if (c.low < c.high) {
-            flush(from, c.low, c.high);
-        }
+        gather_end(&c.g);
     }
     if (c.status != HX_OK && !region_is_free(&to->map, start, end)) {
         HX_IGNORE(unmap_locked(to, start, end), "what it needs has been reserved");
     }
     drop_tables(to, start, end);
-    to->last = NULL;
     return c.status;
 }
 

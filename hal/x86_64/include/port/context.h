@@ -4,8 +4,8 @@
 #ifndef PORT_CONTEXT_H
 #define PORT_CONTEXT_H
 
-/* In line, so that the compiler saves only the registers that are in use. A suspended thread's stack
- * holds, from its RSP up, where to go on and, if that is here, RBP. */
+/* In line, so that the compiler saves only the registers that are in use. A suspended thread's
+ * stack holds, from its RSP up, where to go on and, if that is here, RBP. */
 static HX_ALWAYS_INLINE void hal_context_switch(struct hal_context *from,
                                                 const struct hal_context *to)
 {

@@ -12,22 +12,22 @@
 
 /* Marking: I immutable; p processes.lock; a atomic; l its own lock. */
 struct process {
-    struct object object;       /* first: a handle's reference */
-    u64 id;                     /* I: never used twice */
-    char name[TASK_NAME_MAX];   /* I */
-    char *args;                 /* I: the argument strings, which its memory maps */
-    struct space *space;        /* I until the last thread is gone */
+    struct object object;     /* first: a handle's reference */
+    u64 id;                   /* I: never used twice */
+    char name[TASK_NAME_MAX]; /* I */
+    char *args;               /* I: the argument strings, which its memory maps */
+    struct space *space;      /* I until the last thread is gone */
     struct handle_table handles;
-    struct list_node threads;   /* p */
-    u32 thread_count;           /* p: not ended yet */
-    struct process *parent;     /* p: NULL: nobody, or it is gone */
-    struct list_node children;  /* p */
-    struct list_node sibling;   /* p */
-    struct list_node all;       /* p */
-    bool ending;                /* p: no new threads */
-    bool ended;                 /* p */
-    s64 exit_status;            /* p, then constant once ended */
-    struct wait_queue waiters;  /* woken when it has ended */
+    struct list_node threads;  /* p */
+    u32 thread_count;          /* p: not ended yet */
+    struct process *parent;    /* p: NULL: nobody, or it is gone */
+    struct list_node children; /* p */
+    struct list_node sibling;  /* p */
+    struct list_node all;      /* p */
+    bool ending;               /* p: no new threads */
+    bool ended;                /* p */
+    s64 exit_status;           /* p, then constant once ended */
+    struct wait_queue waiters; /* woken when it has ended */
 };
 
 /* Starts the program `name` of the boot archive with the argument strings in [args, args_size),

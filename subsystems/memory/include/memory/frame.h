@@ -92,6 +92,11 @@ enum hx_status frame_alloc(u32 flags, u32 owner, paddr_t *out_frame) HX_MUST_CHE
 /* Gives a frame back, whoever owns it. Nobody else may use it any more. */
 void frame_free(paddr_t frame);
 
+/* The same for frames that are to be all zeroes and mostly are when they come back, as page tables
+ * are: such frames are kept apart and not cleared again. */
+enum hx_status frame_alloc_zeroed(u32 owner, paddr_t *out_frame) HX_MUST_CHECK;
+void frame_free_zeroed(paddr_t frame);
+
 /* 2^order frames in a row, aligned to their size, order <= FRAME_ORDER_MAX; every one of them gets
  * the owner. Return: HX_OK, HX_ERR_INVALID, HX_ERR_NO_MEMORY. */
 enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_first) HX_MUST_CHECK;
@@ -99,13 +104,14 @@ enum hx_status frame_alloc_block(u32 order, u32 flags, u32 owner, paddr_t *out_f
 /* Gives back `count` frames in a row, wherever they came from. */
 void frame_free_run(paddr_t first, u32 count);
 
-/* References, for frames that several mappings share. put frees with the last. Thread. */
+/* References, for frames that several mappings share. put frees with the last, and says whether
+ * that was it. Thread. */
 static inline void frame_get(paddr_t frame)
 {
     __atomic_fetch_add(&frame_at(frame)->refs, 1, __ATOMIC_RELAXED);
 }
 
-void frame_put(paddr_t frame);
+bool frame_put(paddr_t frame);
 
 /* True when the frame table has an entry for this address and it is RAM. Any. */
 bool frame_is_ram(paddr_t address);
@@ -122,6 +128,12 @@ u64 frame_count_owner(u32 owner);
 
 /* Frames that could be handed out, exact when nobody allocates meanwhile. Any. */
 u64 frame_free_count(void);
+
+/* A lower bound of that, in one load: without the CPUs' caches. Any. */
+u64 frame_free_at_least(void);
+
+/* Frames of RAM. Any, once memory_init_frames() has run. */
+u64 frame_total_count(void);
 
 /* Name of an owner below FRAME_OWNER_COUNT. */
 const char *frame_owner_name(u32 owner);

@@ -56,7 +56,8 @@ void space_destroy(struct space *space);
 
 /* Return: HX_OK and where; HX_ERR_INVALID (size 0, odd address or offset, unknown flag, beyond the
  * object, writable and executable); HX_ERR_EXISTS, something is there; HX_ERR_NO_SPACE, no gap is
- * large enough; HX_ERR_LIMIT; HX_ERR_NO_MEMORY. */
+ * large enough; HX_ERR_LIMIT; HX_ERR_NO_MEMORY, also when the machine could not provide all that
+ * has been promised by then: memory that was mapped is there when it is touched. */
 enum hx_status space_map(struct space *space, const struct space_request *request,
                          vaddr_t *out_address) HX_MUST_CHECK;
 
@@ -83,6 +84,9 @@ enum hx_status space_copy(struct space *from, struct space *to, vaddr_t address,
 
 /* Pages that count against the limit. Any. */
 u64 space_resident_pages(const struct space *space);
+
+/* Pages that may come to count: those of its regions that hold memory of its own. Any. */
+u64 space_committed_pages(const struct space *space);
 
 /* Its number in the frame table (enum frame_owner). Any. */
 u32 space_owner(const struct space *space);
