@@ -251,7 +251,7 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (!range_is_valid(space, hx_align_down(va, HX_PAGE_SIZE), HX_PAGE_SIZE)) {
         return HX_ERR_NOT_FOUND;
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     u64 entry = table != NULL ? table[level_index(va, LEVELS - 1)] : *entry_find(space, va, &level);
     level = table != NULL ? LEVELS - 1 : level;
     if (entry == 0) {
@@ -510,7 +510,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, size, mmu_phys_limit())) {
         return HX_ERR_INVALID;
     }
-    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    u64 *parent = NULL, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
     if (table != NULL) {
         u64 *entry = &table[level_index(va, LEVELS - 1)];
         if (*entry != 0) {
@@ -539,7 +539,7 @@ static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
     if (!range_is_valid(space, va, size)) {
         return HX_ERR_INVALID;
     }
-    u64 *parent, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
+    u64 *parent = NULL, *table = size == HX_PAGE_SIZE ? leaf_table(space, va, &parent) : NULL;
     if (table != NULL && table[level_index(va, LEVELS - 1)] != 0 &&
         (*parent & COUNT_MASK) > 1ull << COUNT_SHIFT) {
         table[level_index(va, LEVELS - 1)] = 0;
@@ -601,7 +601,7 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     }
     enum hx_status status = HX_OK;
     vaddr_t last = va + (size - 1);
-    u64 root_count = 0, *parent, *table = NULL;
+    u64 root_count = 0, *parent = NULL, *table = NULL;
     if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
         table = leaf_table(space, va, &parent);
     }

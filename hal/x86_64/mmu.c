@@ -354,7 +354,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
         !flags_are_valid(space, flags)) {
         return map_range(space, va, pa, size, flags);
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (!table) {
         return map_range(space, va, pa, size, flags);
     }
@@ -369,7 +369,7 @@ static enum hx_status mmu_map(struct hal_space *space, vaddr_t va, paddr_t pa, u
 
 static enum hx_status mmu_unmap(struct hal_space *space, vaddr_t va, u64 size)
 {
-    u64 *parent, *table = NULL;
+    u64 *parent = NULL, *table = NULL;
     if (size == HX_PAGE_SIZE && range_is_valid(space, va, size)) {
         table = leaf_table(space, va, &parent);
     }
@@ -422,7 +422,7 @@ static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_
     if (space->root ? va >= USER_SPACE_END : va < DIRECT_MAP_BASE || !kernel_root) {
         return HX_ERR_NOT_FOUND;
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (table) {
         u64 leaf = *slot(table, va, 0);
         if (!(leaf & ENTRY_PRESENT)) {
@@ -503,7 +503,7 @@ static void update_leaves(u64 *parent, u64 *table, vaddr_t va, vaddr_t last, hal
     }
 }
 
-/* The same for any table; `parent` is the entry that points to it, NULL for the top. */
+/* The same for any table; `parent` counts its entries. */
 static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *table, u32 level,
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
@@ -535,9 +535,7 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
             u64 gone = *entry;
             *entry = 0;
             table_retire(space, gone);
-            if (parent) {
-                *parent -= COUNT_ONE;
-            }
+            *parent -= COUNT_ONE;
         }
         if (status != HX_OK) {
             return status;
@@ -552,7 +550,7 @@ static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t p
         pa >= cpu_phys_limit() || !flags_are_valid(space, flags)) {
         return HX_ERR_INVALID;
     }
-    u64 *parent, *table = leaf_table(space, va, &parent);
+    u64 *parent = NULL, *table = leaf_table(space, va, &parent);
     if (!table || !(*slot(table, va, 0) & ENTRY_PRESENT)) {
         return HX_ERR_NOT_FOUND;
     }
@@ -567,12 +565,13 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
         return HX_ERR_INVALID;
     }
     vaddr_t last = va + (size - 1);
-    u64 *parent, *table = NULL;
+    u64 top_count = 0, *parent = NULL,
+        *table = NULL; /* nobody counts the entries of the top level */
     if (((va ^ last) >> LEVEL_SHIFT(1)) == 0) {
         table = leaf_table(space, va, &parent);
     }
     if (!table) {
-        return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
+        return update_table(space, &top_count, root_of(space), TOP, va, last, fn, ctx);
     }
     if (size == HX_PAGE_SIZE) {
         u64 *entry = slot(table, va, 0);

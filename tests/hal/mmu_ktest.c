@@ -408,3 +408,133 @@ KTEST(hal_mmu, random_changes_agree_with_a_model)
         }
     }
 }
+
+/* Frees what an operation has emptied, as its caller does after the flush. */
+static void release_tables(struct hal_space *of)
+{
+    while (of->freed) {
+        paddr_t table = of->freed;
+        u64 *link = hal_phys_to_virt(table);
+        of->freed = *link;
+        *link = 0;
+        hal_event_table_free(table);
+    }
+}
+
+struct updates {
+    u32 seen;
+    vaddr_t last;
+    bool ascends;
+};
+
+/* By page number: every third goes, every third becomes read-only, every third stays. */
+static u32 update_by_number(void *ctx, const struct hal_mapping *m)
+{
+    struct updates *u = ctx;
+    u->seen++;
+    u->ascends = u->ascends && m->va >= u->last;
+    u->last = m->va;
+    switch (m->va / PAGE % 3) {
+    case 0:
+        return UPDATE_REMOVE;
+    case 1:
+        return m->flags & ~MAP_WRITE;
+    default:
+        return UPDATE_KEEP;
+    }
+}
+
+static u32 remove_all(void *ctx, const struct hal_mapping *m)
+{
+    u32 *seen = ctx;
+    *seen += m->size == PAGE;
+    return UPDATE_REMOVE;
+}
+
+KTEST(hal_mmu, update_does_what_it_is_told_and_skips_holes)
+{
+    const u32 rw = MAP_GLOBAL | MAP_WRITE;
+    const vaddr_t va = VA + HX_MIB(2) - 30 * PAGE; /* in two tables */
+    struct census before = take_census();
+    for (u32 i = 0; i < 60; i += 2) {
+        KTEST_STATUS(hal_mmu.map(space, va + i * PAGE, (100 + i) * PAGE, PAGE, rw), HX_OK);
+    }
+    struct updates u = {.ascends = true};
+    KTEST_STATUS(hal_mmu.update(space, va + 2 * PAGE, 56 * PAGE, update_by_number, &u), HX_OK);
+    KTEST_EQUAL(u.seen, 28);
+    KTEST_ASSERT(u.ascends);
+    for (u32 i = 0; i < 60; i += 2) {
+        u32 what = i < 2 || i >= 58 ? 2 : (va / PAGE + i) % 3;
+        if (what == 0) {
+            KTEST_ASSERT(!is_mapped(va + i * PAGE));
+        } else {
+            KTEST_CALL(
+                expect_mapped(va + i * PAGE, (100 + i) * PAGE, PAGE, what == 1 ? MAP_GLOBAL : rw));
+        }
+    }
+    u32 left = 0;
+    KTEST_STATUS(hal_mmu.update(space, VA, HX_MIB(4), remove_all, &left), HX_OK);
+    KTEST_ASSERT(left > 0 && left < 30);
+    hal_mmu.flush(VA, HX_MIB(4));
+    release_tables(space);
+    KTEST_EQUAL(take_census().sum, before.sum);
+    KTEST_STATUS(hal_mmu.update(space, VA + 1, PAGE, remove_all, &left), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.update(space, VA, 0, remove_all, &left), HX_ERR_INVALID);
+}
+
+KTEST(hal_mmu, update_refuses_to_cut_a_large_page)
+{
+    u32 seen = 0;
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.update(space, VA + PAGE, PAGE, remove_all, &seen), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.update(space, VA, HX_MIB(2) - PAGE, remove_all, &seen), HX_ERR_INVALID);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.update(space, VA, HX_MIB(2), remove_all, &seen), HX_OK);
+    KTEST_ASSERT(!is_mapped(VA));
+    hal_mmu.flush(VA, HX_MIB(2));
+    release_tables(space);
+}
+
+KTEST(hal_mmu, replace_changes_frame_and_permissions_of_one_page)
+{
+    KTEST_STATUS(hal_mmu.replace(space, VA, PAGE, MAP_GLOBAL), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.map(space, VA, 5 * PAGE, 2 * PAGE, MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.replace(space, VA, 9 * PAGE, MAP_GLOBAL | MAP_WRITE), HX_OK);
+    KTEST_CALL(expect_mapped(VA, 9 * PAGE, PAGE, MAP_GLOBAL | MAP_WRITE));
+    KTEST_CALL(expect_mapped(VA + PAGE, 6 * PAGE, PAGE, MAP_GLOBAL));
+    KTEST_STATUS(hal_mmu.replace(space, VA + 8, PAGE, MAP_GLOBAL), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.replace(space, VA, 8, MAP_GLOBAL), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.replace(space, VA, PAGE, MAP_WRITE | MAP_EXEC), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, 2 * PAGE), HX_OK);
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2), HX_MIB(2), MAP_GLOBAL), HX_OK);
+    KTEST_STATUS(hal_mmu.replace(space, VA, PAGE, MAP_GLOBAL), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(2)), HX_OK);
+    hal_mmu.flush(VA, HX_MIB(2));
+    release_tables(space);
+}
+
+KTEST(hal_mmu, user_spaces_are_apart)
+{
+    struct hal_space a, b;
+    struct hal_mapping m;
+    u32 seen = 0;
+    const vaddr_t va = 0x400000;
+    KTEST_STATUS(hal_mmu.space_init(&a), HX_OK);
+    KTEST_STATUS(hal_mmu.space_init(&b), HX_OK);
+    KTEST_ASSERT(a.root != 0 && b.root != 0 && a.root != b.root && a.freed == 0);
+    KTEST_STATUS(hal_mmu.map(&a, va, PAGE, PAGE, MAP_USER | MAP_WRITE), HX_OK);
+    KTEST_STATUS(hal_mmu.query(&b, va, &m), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.map(&b, va, 2 * PAGE, PAGE, MAP_USER | MAP_EXEC), HX_OK);
+    KTEST_STATUS(hal_mmu.query(&a, va, &m), HX_OK);
+    KTEST_EQUAL(m.pa, PAGE);
+    KTEST_EQUAL(m.flags, MAP_USER | MAP_WRITE);
+    KTEST_STATUS(hal_mmu.map(&a, VA, PAGE, PAGE, MAP_USER), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.map(&a, USER_SPACE_END - PAGE, PAGE, 2 * PAGE, MAP_USER), HX_ERR_INVALID);
+    KTEST_STATUS(hal_mmu.update(&a, 0, USER_SPACE_END, remove_all, &seen), HX_OK);
+    KTEST_STATUS(hal_mmu.update(&b, 0, USER_SPACE_END, remove_all, &seen), HX_OK);
+    KTEST_EQUAL(seen, 2);
+    release_tables(&a);
+    release_tables(&b);
+    hal_mmu.space_fini(&a);
+    hal_mmu.space_fini(&b);
+}

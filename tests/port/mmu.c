@@ -230,6 +230,68 @@ static enum hx_status mmu_walk(struct hal_space *space, hal_walk_fn *fn, void *c
     return HX_OK;
 }
 
+static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    if (!range_is_valid(space, va, HX_PAGE_SIZE) || !flags_are_valid(flags) ||
+        !hx_is_aligned(pa, HX_PAGE_SIZE) || !hx_range_fits(pa, HX_PAGE_SIZE, mmu_phys_limit())) {
+        return HX_ERR_INVALID;
+    }
+    struct leaf *leaf = find(space, va);
+    if (!leaf || leaf->m.size != HX_PAGE_SIZE) {
+        return HX_ERR_NOT_FOUND;
+    }
+    leaf->m.pa = pa;
+    leaf->m.flags = flags;
+    return HX_OK;
+}
+
+/* Nothing walks these tables behind the caller's back, so what is emptied is freed at once. */
+static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
+                                 void *ctx)
+{
+    const u32 kept = MAP_DEVICE | MAP_COMBINE;
+    if (!range_is_valid(space, va, size)) {
+        return HX_ERR_INVALID;
+    }
+    for (u32 i = 0; i < mmu.count;) {
+        struct leaf *leaf = &mmu.leaves[i];
+        if (leaf->root != space->root ||
+            (leaf->m.va - va >= size && va - leaf->m.va >= leaf->m.size)) {
+            i++;
+            continue;
+        }
+        if (leaf->m.va - va >= size || leaf->m.size > size - (leaf->m.va - va)) {
+            return HX_ERR_INVALID;
+        }
+        u32 answer = fn(ctx, &leaf->m);
+        if (answer == UPDATE_REMOVE) {
+            leaf_remove(leaf);
+            continue;
+        }
+        if (answer != UPDATE_KEEP) {
+            leaf->m.flags = (leaf->m.flags & kept) | (answer & ~kept);
+        }
+        i++;
+    }
+    return HX_OK;
+}
+
+static enum hx_status mmu_space_init(struct hal_space *space)
+{
+    paddr_t root;
+    enum hx_status status = hal_event_table_alloc(&root);
+    if (status == HX_OK) {
+        *space = (struct hal_space){.root = root};
+    }
+    return status;
+}
+
+static void mmu_space_fini(struct hal_space *space)
+{
+    hal_event_table_free(space->root);
+    space->root = 0;
+}
+
 static void mmu_activate(struct hal_space *space)
 {
     (void)space;
@@ -248,6 +310,11 @@ const struct hal_mmu_ops hal_mmu = {
     .protect = mmu_protect,
     .query = mmu_query,
     .walk = mmu_walk,
+    .replace = mmu_replace,
+    .update = mmu_update,
+    .space_init = mmu_space_init,
+    .space_fini = mmu_space_fini,
+    .flush_is_global = true,
     .activate = mmu_activate,
     .flush = mmu_flush,
     .phys_limit = mmu_phys_limit,

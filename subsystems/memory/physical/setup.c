@@ -254,3 +254,13 @@ u64 memory_release_boot(paddr_t base, u64 size)
     }
     return count;
 }
+
+/* The host's words arrive after the frames: what they choose is exchanged while the system runs. */
+static enum hx_status apply_words(void)
+{
+    const struct frame_alloc_ops *chosen = chosen_allocator();
+    return chosen == frame_allocator() ? HX_OK : frame_allocator_switch(chosen);
+}
+
+static const struct init_step frames_step = {"frame allocator", apply_words};
+HX_SET_ADD(init_steps, frames_step);

@@ -61,12 +61,12 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     }
     if (map->count + n > map->capacity) {
         u32 capacity = map->capacity ? 2 * map->capacity : FIRST_CAPACITY;
-        struct region **list = kmalloc(capacity * sizeof(*list));
+        struct region **list = kmalloc(capacity * sizeof(struct region *));
         if (!list) {
             return HX_ERR_NO_MEMORY;
         }
         if (map->count > 0) {
-            memcpy(list, map->list, map->count * sizeof(*list));
+            memcpy(list, map->list, map->count * sizeof(struct region *));
         }
         kfree(map->list);
         map->list = list;
