@@ -601,7 +601,7 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     }
     enum hx_status status = HX_OK;
     vaddr_t last = va + (size - 1);
-    u64 root_count = 0, *parent, *table = NULL;
+    u64 root_count = 0, *parent = NULL, *table = NULL;
     if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
         table = leaf_table(space, va, &parent);
     }

@@ -60,7 +60,7 @@ void heap_site_name(vaddr_t site, char *buf, size_t size)
 
 struct heap_where heap_where(vaddr_t site)
 {
-    struct heap_where where;
+    struct heap_where where = {{0}};
     heap_site_name(site, where.text, sizeof(where.text));
     return where;
 }
