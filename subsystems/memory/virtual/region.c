@@ -6,7 +6,7 @@
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
  * search is a few comparisons in adjacent memory, and most changes are near its end.
  */
-#include "region.h"
+#include <memory/region.h>
 
 #include <core/memory.h>
 #include <helix/panic.h>

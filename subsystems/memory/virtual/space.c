@@ -33,7 +33,7 @@
 #include <memory/kernel_space.h>
 #include <memory/space.h>
 
-#include "region.h"
+#include <memory/region.h>
 
 #define GATHER_SHARED 32
 #define RESERVE_SHIFT 6   /* a 64th of the machine, and at least */

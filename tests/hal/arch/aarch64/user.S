@@ -53,7 +53,7 @@ user_registers_switch:
     .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29
     add     x\n, x2, #\n
     .endr
-    bl      hal_context_switch
+    bl      probe_context_switch
     ldr     x2, [sp, #96]
     mov     x0, #0
     .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29
