@@ -85,7 +85,7 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
 u32 region_find(struct region_map *map, vaddr_t va)
 {
     u32 hint = map->hint;
-    if (hint < map->count && map->list[hint]->end > va &&
+    if (hint <= map->count && (hint == map->count || map->list[hint]->end > va) &&
         (hint == 0 || map->list[hint - 1]->end <= va)) {
         return hint; /* a program maps, touches and unmaps the same places */
     }
@@ -142,6 +142,7 @@ void region_join(struct region_map *map, u32 i)
 {
     if (i + 1 < map->count && alike(map->list[i], map->list[i + 1])) {
         map->list[i]->end = map->list[i + 1]->end;
+        map->hint = i;
         region_remove(map, i + 1);
     }
 }
@@ -218,6 +219,7 @@ void region_range_cut(struct region_map *map, struct region_range *range, vaddr_
         cut(map, range->last - 1, end);
     }
     range->cuts = 0;
+    map->hint = range->first;
 }
 
 void region_remove(struct region_map *map, u32 i)
