@@ -50,6 +50,11 @@ static void switch_away(void)
     hal_context_switch(&self.test, &self.other);
 }
 
+HX_USED void user_context_switch(struct hal_context *from, const struct hal_context *to)
+{
+    hal_context_switch(from, to);
+}
+
 static void keep_registers(void *arg)
 {
     (void)arg;
