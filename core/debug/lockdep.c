@@ -76,4 +76,11 @@ bool lockdep_holds(const struct spinlock *lock)
     return lockdep.off || lock->holder == hal_cpu_number() + 1;
 }
 
+const struct spinlock *lockdep_last(void)
+{
+    cpu_id_t cpu = hal_cpu_number();
+    u32 depth = lockdep.cpu[cpu].depth;
+    return lockdep.off || depth == 0 ? NULL : lockdep.cpu[cpu].held[depth - 1];
+}
+
 #endif

@@ -147,6 +147,11 @@ enum log_level log_console_level(enum log_level level)
     return __atomic_exchange_n(&logs.console_level, level, __ATOMIC_RELAXED);
 }
 
+bool log_is_shown(enum log_level level)
+{
+    return level <= HX_READ_ONCE(logs.console_level);
+}
+
 const char *log_level_name(enum log_level level)
 {
     return level < LOG_LEVEL_COUNT ? level_names[level] : "?";

@@ -115,8 +115,8 @@ void hal_event_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
     static const char *const accesses[] = {
         [ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXECUTE] = "execution"};
     if (trap->kind == TRAP_STACK_OVERFLOW) {
-        panic_trap(frame, "kernel stack overflow at 0x%lx, stack pointer 0x%lx",
-                   hal_frame_pc(frame), hal_frame_sp(frame));
+        panic_trap(frame, "kernel stack overflow of task %s at 0x%lx, stack pointer 0x%lx",
+                   task_current()->name, hal_frame_pc(frame), hal_frame_sp(frame));
     }
     if (trap->kind == TRAP_PAGE_FAULT) {
         panic_trap(frame, "%s: %s of 0x%lx (%s) at 0x%lx, code 0x%lx", trap->name,

@@ -522,11 +522,13 @@ enum hx_status sched_affinity_set(struct task *task, u64 mask)
     bool running = misplaced && rq->running == task;
     spin_unlock(&rq->lock);
     hal_irq_restore(irqs);
-    if (running && task == task_current()) {
-        /* Sleep for a moment: waking is what chooses a CPU. */
-        return task_sleep_until(time_now_ns() + HX_NS_PER_US);
+    enum hx_status status = HX_OK;
+    while (running && task == task_current() && status == HX_OK &&
+           !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1)) {
+        /* Sleep for a moment: waking is what chooses a CPU, unless it comes before the sleep. */
+        status = task_sleep_until(time_now_ns() + 10 * HX_NS_PER_US);
     }
-    return HX_OK; /* one that runs elsewhere moves when it next wakes */
+    return status; /* one that runs elsewhere moves when it next wakes */
 }
 
 /* CPUs */

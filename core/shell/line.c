@@ -121,7 +121,11 @@ static void insert(struct editor *e, char c)
     memmove(e->buf + e->cursor + 1, e->buf + e->cursor, e->length - e->cursor);
     e->buf[e->cursor++] = c;
     e->length++;
-    show_from(e, e->cursor - 1);
+    if (e->cursor == e->length) {
+        console_write(&c, 1); /* at the end there is nothing to move or erase */
+    } else {
+        show_from(e, e->cursor - 1);
+    }
 }
 
 /* Removes [from, to) and leaves the cursor at from. */

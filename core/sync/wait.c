@@ -41,7 +41,14 @@ static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 dea
     enum hx_status status = HX_OK;
     for (;;) {
         /* Before the lock is given up: a waker that comes next finds a task to wake. */
-        task->state = TASK_BLOCKED;
+        if (!cancellable) {
+            task->state = TASK_BLOCKED;
+        } else if (hx_unlikely(!task_block_prepare(TASK_BLOCKED))) {
+            status = HX_ERR_CANCELLED;
+            list_remove(&entry.node);
+            spin_unlock(&queue->lock);
+            break;
+        }
         spin_unlock(&queue->lock);
         task_block(TASK_BLOCKED);
         if (hx_likely(__atomic_load_n(&entry.woken, __ATOMIC_ACQUIRE))) {

@@ -167,25 +167,30 @@ void task_finish(struct task *task)
     }
 }
 
-static void reap(void *arg)
+void task_reap(void)
+{
+    for (;;) {
+        u64 state = spin_lock_irq(&reaper.lock);
+        struct task *task = LIST_FIRST(&reaper.dead, struct task, all);
+        if (task) {
+            list_remove(&task->all);
+            reaper.count--;
+        }
+        spin_unlock_irq(&reaper.lock, state);
+        if (!task) {
+            return;
+        }
+        list_task(task); /* task_free() takes it off again */
+        task_free(task);
+    }
+}
+
+static void reaper_main(void *arg)
 {
     (void)arg;
     for (;;) {
         HX_IGNORE(event_wait(&reaper.wanted, WAIT_FOREVER), "nobody kills the reaper");
-        for (;;) {
-            u64 state = spin_lock_irq(&reaper.lock);
-            struct task *task = LIST_FIRST(&reaper.dead, struct task, all);
-            if (task) {
-                list_remove(&task->all);
-                reaper.count--;
-            }
-            spin_unlock_irq(&reaper.lock, state);
-            if (!task) {
-                break;
-            }
-            list_task(task); /* task_free() takes it off again */
-            task_free(task);
-        }
+        task_reap();
     }
 }
 
@@ -220,12 +225,20 @@ void task_block(enum task_state state)
 {
     struct task *task = task_current();
     HX_DEBUG_ASSERT(!hal_irq_is_enabled());
-    HX_DEBUG_ASSERT(task->preempt_off == 0);
     if (hx_unlikely(cpu_this()->irq_depth)) {
         panic("task %s: sleeping in an interrupt handler", task->name);
     }
+#ifdef HX_DEBUG
+    if (task->preempt_off) {
+        panic("task %s: sleeping with preemption off", task->name);
+    }
+    const struct spinlock *held = lockdep_last();
+    if (held) {
+        panic("task %s: sleeping while %s (rank %u) is held", task->name, held->name, held->rank);
+    }
+#endif
     (void)state;
-    sched_switch(SCHED_PUT_LEAVE);
+    sched_switch(SCHED_PUT_YIELD); /* what it means when the wake-up came first */
 }
 
 bool task_wake(struct task *task)
@@ -236,7 +249,8 @@ bool task_wake(struct task *task)
 void task_kill(struct task *task)
 {
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
-    if (!sched_wake(task)) {   /* a wait that this does not end goes back to sleep */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* see task_block_prepare() */
+    if (!sched_wake(task)) {     /* a wait that this does not end goes back to sleep */
         sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
     }
 }
@@ -254,17 +268,15 @@ static void sleep_over(struct timer *timer)
 enum hx_status task_sleep_until(u64 deadline_ns)
 {
     struct sleeper sleeper = {.timer.expired = sleep_over, .task = task_current()};
-    struct task *task = sleeper.task;
     enum hx_status status = HX_OK;
     u64 irqs = hal_irq_save();
     while (time_now_ns() < deadline_ns) {
-        if (HX_READ_ONCE(task->killed)) {
-            status = HX_ERR_CANCELLED;
-            break;
-        }
-        task->state = TASK_SLEEPING;
         if (!sleeper.timer.armed) {
             timer_start(&sleeper.timer, deadline_ns);
+        }
+        if (!task_block_prepare(TASK_SLEEPING)) {
+            status = HX_ERR_CANCELLED;
+            break;
         }
         task_block(TASK_SLEEPING);
     }
@@ -334,7 +346,7 @@ enum hx_status task_init(void)
         return status;
     }
     sched_adopt_boot(boot, idle);
-    status = task_create("reaper", reap, NULL, &reaper_task);
+    status = task_create("reaper", reaper_main, NULL, &reaper_task);
     if (status == HX_OK) {
         task_start(reaper_task);
     }

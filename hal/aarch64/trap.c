@@ -80,7 +80,7 @@ static const struct {
     {CLASS_WATCHPOINT_EL0, TRAP_DEBUG, "watchpoint"},
     {CLASS_WATCHPOINT, TRAP_DEBUG, "watchpoint"},
     {0x38, TRAP_DEBUG, "BKPT (AArch32)"},
-    {CLASS_BRK, TRAP_BREAKPOINT, "BRK"},
+    {CLASS_BRK, TRAP_BREAKPOINT, "breakpoint (BRK)"},
 };
 
 /* Faults that come as aborts but are no question of mapping. */

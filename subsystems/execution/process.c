@@ -12,6 +12,7 @@
  */
 #include <core/console.h>
 #include <core/execution.h>
+#include <core/log.h>
 #include <core/memory.h>
 #include <core/random.h>
 #include <core/sched.h>
@@ -694,8 +695,10 @@ static int command_run(int argc, char **argv)
         return SHELL_FAILED;
     }
     if (value == HX_EXIT_FAULT || value == HX_EXIT_KILLED) {
-        shell_printf("run: %s: %s\n", argv[1],
-                     value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
+        if (value == HX_EXIT_KILLED || !log_is_shown(LOG_WARN)) { /* or it has been said */
+            shell_printf("run: %s: %s\n", argv[1],
+                         value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
+        }
         return 126;
     }
     return (int)(value & 0x7f);

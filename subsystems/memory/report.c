@@ -4,6 +4,7 @@
  */
 #include <core/init.h>
 #include <core/shell.h>
+#include <core/task.h>
 #include <helix/string.h>
 #include <memory/frame_alloc.h>
 #include <memory/heap.h>
@@ -22,6 +23,7 @@ _Static_assert(HX_ARRAY_SIZE(region_kinds) == BOOT_REGION_KIND_COUNT, "a kind wi
 
 void memory_trim(void)
 {
+    task_reap();
     kernel_stack_trim();
     kernel_space_trim();
     heap_trim();

@@ -27,6 +27,13 @@ KASAN = {
     "copy-overflow": r"KASAN: write of 14 bytes at 0x[0-9a-f]{16} by 0x[0-9a-f]{16}: ",
 }
 
+SLEEP = {
+    "sleep-in-interrupt": r"task .*: sleeping in an interrupt handler",
+    "sleep-with-lock": r"task main: sleeping while low \(rank \d+\) is held",
+    "sleep-without-preemption": r"task main: sleeping with preemption off",
+}
+STACK = r"kernel stack overflow of task digger at 0x[0-9a-f]+"
+
 
 def cases(names):
     return {f"{name}-{arch}": {"arch": arch, "crime": name} for name in names for arch in ARCHES}
@@ -68,3 +75,14 @@ def test_undefined_behaviour_is_noticed_in_asan(t, arch, crime):
 @each(**cases(KASAN))
 def test_bad_access_is_noticed_in_asan(t, arch, crime):
     commit(t, arch, "asan", crime, KASAN[crime])
+
+
+@each(**cases(SLEEP))
+def test_sleeping_where_nobody_may_is_noticed_in_debug(t, arch, crime):
+    commit(t, arch, "debug", crime, SLEEP[crime])
+
+
+@each(**{f"{variant}-{arch}": {"arch": arch, "variant": variant}
+         for variant in ("release", "debug") for arch in ARCHES})
+def test_stack_overflow_names_the_task(t, arch, variant):
+    commit(t, arch, variant, "stack-of-task", STACK)

@@ -25,7 +25,4 @@ extern const u8 user_privileged[]; /* what only the kernel may do */
  * somebody has switched back. 1: unchanged. */
 u64 user_registers_switch(struct hal_context *from, const struct hal_context *to, u64 seed);
 
-/* hal_context_switch(), for it to call. */
-void user_context_switch(struct hal_context *from, const struct hal_context *to);
-
 #endif

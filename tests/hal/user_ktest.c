@@ -22,6 +22,13 @@
 #define PATTERN(i)  ((u8)((i)*7 + 3))
 #define USER_PC(at) (CODE_PAGE + (vaddr_t)((at)-user_code))
 
+/* For the assembly beside: the switch itself is in line. */
+void probe_context_switch(struct hal_context *from, const struct hal_context *to);
+HX_NOINLINE void probe_context_switch(struct hal_context *from, const struct hal_context *to)
+{
+    hal_context_switch(from, to);
+}
+
 static struct {
     u8 stack[STACK_SIZE] HX_ALIGNED(16);
     u8 page[2 * HX_PAGE_SIZE] HX_ALIGNED(4096);
@@ -48,11 +55,6 @@ static struct {
 static void switch_away(void)
 {
     hal_context_switch(&self.test, &self.other);
-}
-
-HX_USED void user_context_switch(struct hal_context *from, const struct hal_context *to)
-{
-    hal_context_switch(from, to);
 }
 
 static void keep_registers(void *arg)

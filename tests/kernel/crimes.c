@@ -6,6 +6,9 @@
  */
 #include <core/shell.h>
 #include <core/spinlock.h>
+#include <core/sync.h>
+#include <core/task.h>
+#include <core/time.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 
@@ -127,6 +130,55 @@ static void copy_overflow(void)
     memcpy(at, from, 11 + crime.three);
 }
 
+static void sleep_in_timer(struct timer *timer)
+{
+    (void)timer;
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
+}
+
+static void sleep_in_interrupt(void)
+{
+    static struct timer timer = {.expired = sleep_in_timer};
+    timer_start(&timer, time_now_ns());
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_SEC), "the timer comes first");
+}
+
+static void sleep_with_lock(void)
+{
+    spin_lock_irq(&crime.low);
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
+}
+
+static void sleep_without_preemption(void)
+{
+    preempt_disable();
+    HX_IGNORE(task_sleep_until(time_now_ns() + HX_NS_PER_MS), "it does not come back");
+}
+
+/* Deep enough for any stack, and not a tail call. */
+static HX_NOINLINE u32 dig(u32 depth)
+{
+    volatile u8 hole[256];
+    hole[depth % sizeof(hole)] = (u8)depth;
+    return depth == 0 ? 0 : dig(depth - 1) + hole[depth % sizeof(hole)];
+}
+
+static void dig_main(void *arg)
+{
+    (void)arg;
+    crime.sink = (s32)dig(1000000);
+}
+
+static void stack_of_task(void)
+{
+    struct task *task;
+    s64 value;
+    if (task_create("digger", dig_main, NULL, &task) == HX_OK) {
+        task_start(task);
+        HX_IGNORE(task_join(task, WAIT_FOREVER, &value), "it does not end");
+    }
+}
+
 static const struct {
     const char *name;
     void (*commit)(void);
@@ -147,6 +199,10 @@ static const struct {
     {"bool", bad_bool},
     {"global-overflow", global_overflow},
     {"copy-overflow", copy_overflow},
+    {"sleep-in-interrupt", sleep_in_interrupt},
+    {"sleep-with-lock", sleep_with_lock},
+    {"sleep-without-preemption", sleep_without_preemption},
+    {"stack-of-task", stack_of_task},
 };
 
 static int command_crime(int argc, char **argv)

@@ -34,7 +34,8 @@ void hal_context_init(struct hal_context *ctx, vaddr_t stack_top, void (*entry)(
     ctx->sp = (vaddr_t)saved;
 }
 
-void hal_context_switch(struct hal_context *from, const struct hal_context *to)
+/* What <port/context.h> calls: the C library's contexts. */
+void port_context_switch(struct hal_context *from, const struct hal_context *to)
 {
     ucontext_t here;
     from->sp = (vaddr_t)&here;

@@ -26,6 +26,9 @@ u64 log_next_sequence(void);
  * Return: the level before. Context: any. */
 enum log_level log_console_level(enum log_level level);
 
+/* True when lines of this level go to the console. Context: any. */
+bool log_is_shown(enum log_level level);
+
 const char *log_level_name(enum log_level level);
 
 /* False when `name` is no level. */

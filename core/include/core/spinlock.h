@@ -29,6 +29,8 @@ struct HX_CAPABILITY("spinlock") spinlock {
 void lockdep_acquire(struct spinlock *lock);
 void lockdep_release(struct spinlock *lock);
 bool lockdep_holds(const struct spinlock *lock);
+/* The lock that this CPU took last and still holds, or NULL. Interrupts masked. */
+const struct spinlock *lockdep_last(void);
 #else
 #define SPINLOCK_INIT(lock_name, lock_rank)                                                        \
     {                                                                                              \

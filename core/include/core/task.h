@@ -96,12 +96,31 @@ void task_yield(void);
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
 
+/* Says that the current task is about to block in `state`. False: it has been killed, so that a wait
+ * which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it. */
+static inline bool task_block_prepare(enum task_state state)
+{
+    struct task *task = task_current();
+    task->state = (u8)state;
+    /* Against task_kill(): it sets `killed` and then looks at the state. One of the two sees. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (hx_unlikely(__atomic_load_n(&task->killed, __ATOMIC_RELAXED))) {
+        task->state = TASK_RUNNING;
+        return false;
+    }
+    return true;
+}
+
 /* Makes a blocked or sleeping task ready. False when it was neither. Context: any but NMI. */
 bool task_wake(struct task *task);
 
 /* Marks a task to end before it next reaches user mode, and ends its cancellable waits. A kernel
  * task that never waits cancellably is not ended. Context: any but NMI. */
 void task_kill(struct task *task);
+
+/* Frees the tasks that have ended and that nobody refers to, which otherwise wait for company.
+ * Context: thread. */
+void task_reap(void);
 
 /* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
 enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;

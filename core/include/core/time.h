@@ -35,7 +35,8 @@ u64 time_from_counter_ns(u64 counter);
  * clock), HX_ERR_IO. Context: thread or early. */
 enum hx_status time_wall_ns(u64 *out_ns) HX_MUST_CHECK;
 
-/* A callback at a time. The caller's memory, zero before its first use, untouched by the caller
+/* A callback at a time; several at one time come in any order. The caller's memory, zero before
+ * its first use, untouched by the caller
  * while armed. */
 struct timer {
     struct pheap_node node;               /* key: the deadline, ns */

@@ -110,6 +110,7 @@ void heap_debug_fresh(struct kmem_cache *cache, void *slab, size_t bytes)
         fill(p, POISON_FREE, cache->trailer);
         trailer_of(cache, p)->state = TRAILER_FREE;
         trailer_of(cache, p)->site = 0;
+        trailer_of(cache, p)->freed = 0;
     }
     shadow_poison(slab, bytes, KASAN_FREED);
 }
@@ -127,8 +128,10 @@ void heap_debug_alloc(struct kmem_cache *cache, void *p, size_t size, vaddr_t si
     }
     size_t bad = differs_at(p, POISON_FREE, cache->trailer);
     if (bad < cache->trailer) {
-        panic("heap: use after free: byte %zu of 0x%lx (%s) was written; freed by %s", bad,
-              (vaddr_t)p, cache->name, t->site ? heap_where(t->site).text : "nobody");
+        struct heap_where before = heap_where(t->site), end = heap_where(t->freed);
+        panic("heap: use after free: byte %zu of 0x%lx (%s) was written; allocated by %s, freed by "
+              "%s",
+              bad, (vaddr_t)p, cache->name, before.text, end.text);
     }
     fill(p, POISON_FRESH, size);
     fill((u8 *)p + size, POISON_RED, cache->trailer - size);
@@ -150,7 +153,7 @@ void heap_debug_free(struct kmem_cache *cache, void *p, vaddr_t site)
     }
     struct trailer *t = trailer_of(cache, p);
     if (t->state == TRAILER_FREE) {
-        struct heap_where before = heap_where(t->site);
+        struct heap_where before = heap_where(t->freed);
         panic("heap: double free of 0x%lx (%s) by %s; freed before by %s", (vaddr_t)p, cache->name,
               heap_where(site).text, before.text);
     }
@@ -167,7 +170,7 @@ void heap_debug_free(struct kmem_cache *cache, void *p, vaddr_t site)
     }
     fill(p, POISON_FREE, cache->trailer);
     t->state = TRAILER_FREE;
-    t->site = site;
+    t->freed = site;
     shadow_poison(p, cache->stride, KASAN_FREED);
 }
 

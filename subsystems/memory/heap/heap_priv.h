@@ -69,7 +69,8 @@ static inline void *slab_object(const struct kmem_cache *cache, u32 slab, u32 ob
 struct trailer {
     u32 state;    /* TRAILER_* */
     u32 size;     /* as asked for */
-    vaddr_t site; /* of the last allocation, or of the last free */
+    vaddr_t site;  /* of the last allocation */
+    vaddr_t freed; /* of the last free */
     u64 sequence; /* of the last allocation */
     u64 link;     /* while free */
 };

@@ -39,7 +39,7 @@ user_privileged:
 user_code_end:
 
     .text
-/* x0, x1: as user_context_switch; x2: seed. Out: x0. */
+/* x0, x1: as hal_context_switch; x2: seed. Out: x0. */
     .globl user_registers_switch
     .type user_registers_switch, %function
 user_registers_switch:
@@ -53,7 +53,7 @@ user_registers_switch:
     .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29
     add     x\n, x2, #\n
     .endr
-    bl      user_context_switch
+    bl      probe_context_switch
     ldr     x2, [sp, #96]
     mov     x0, #0
     .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29

@@ -54,9 +54,9 @@ user_privileged:
 user_code_end:
 
 section .text
-extern user_context_switch
+extern probe_context_switch
 
-; rdi, rsi: as user_context_switch; rdx: seed. Out: rax.
+; rdi, rsi: as hal_context_switch; rdx: seed. Out: rax.
 global user_registers_switch:function
 user_registers_switch:
     push rbp
@@ -72,7 +72,7 @@ user_registers_switch:
     lea r13, [rdx + 4]
     lea r14, [rdx + 5]
     lea r15, [rdx + 6]
-    call user_context_switch
+    call probe_context_switch
     pop rdx
     sub rbx, 1
     sub rbp, 2

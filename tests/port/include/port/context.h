@@ -5,6 +5,13 @@
 #ifndef PORT_CONTEXT_H
 #define PORT_CONTEXT_H
 
+void port_context_switch(struct hal_context *from, const struct hal_context *to);
+
+static inline void hal_context_switch(struct hal_context *from, const struct hal_context *to)
+{
+    port_context_switch(from, to);
+}
+
 static inline u64 hal_syscall_number(const struct hal_trap_frame *frame)
 {
     return frame->number;
