@@ -4,9 +4,9 @@
  * Context:   thread of a process, interrupts enabled, on its kernel stack.
  * Invariant: (1) a call starts only after its flags are within their mask and its buffers lie
  *            below USER_SPACE_END as a whole; numbers beyond the table get HX_ERR_BAD_SYSCALL.
- * The frame lies on the kernel stack, out of the program's reach: reading it twice gives the same.
- * Most calls have neither flags nor buffers, which one bit of a constant says, so that they cost
- * no walk over the description of their arguments.
+ *            (2) arguments are read from the frame once.
+ * The checks of each call are compiled from its line of the table: a call without flags or buffers
+ * pays for none.
  */
 #include <core/syscall.h>
 #include <core/task.h>
@@ -54,52 +54,42 @@ static const struct syscall_entry table[] = {
 };
 _Static_assert(HX_ARRAY_SIZE(table) == HX_SYSCALL_COUNT, "a number is missing");
 
-/* The calls alone, dense: what the common path reads. */
-static s64 (*const calls[])(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5) = {
-#define CALL(number, call_name, ...) [number] = sys_##call_name,
-    HX_SYSCALLS(CALL)
-#undef CALL
-};
-
-/* A bit for each call that has an argument to be checked. */
-#undef N
-#undef V
-#undef F
-#undef I
-#undef O
-#undef H
-#define N                                   0
-#define V(arg_name)                         0
-#define F(arg_name, mask)                   1
-#define I(arg_name, size)                   1
-#define O(arg_name, size)                   1
-#define H(arg_name, t, r)                   0
-#define ANY(a, b, c, d, e, f)               ((a) | (b) | (c) | (d) | (e) | (f))
-#define CHECKED_BIT(number, call_name, ...) | (u64)ANY(__VA_ARGS__) << (number)
-static const u64 checked = 0 HX_SYSCALLS(CHECKED_BIT);
-_Static_assert(HX_SYSCALL_COUNT <= 64, "a bit for every call");
-
-static HX_NOINLINE enum hx_status check_args(const struct hal_trap_frame *frame,
-                                             const struct syscall_entry *entry)
+/* Inlined where the entry is a constant, so that only what the call really has is checked. */
+static HX_ALWAYS_INLINE enum hx_status check_args(const struct syscall_entry *entry,
+                                                  const u64 *args)
 {
+#pragma GCC unroll 6
     for (u32 i = 0; i < 6; i++) {
         const struct syscall_arg *arg = &entry->args[i];
-        u64 value = hal_syscall_arg(frame, i);
-        if (arg->kind == SYSCALL_ARG_NONE) {
-            break; /* there are none behind it */
-        }
-        if (arg->kind == SYSCALL_ARG_FLAGS && (value & ~arg->detail)) {
+        if (arg->kind == SYSCALL_ARG_FLAGS && (args[i] & ~arg->detail)) {
             return HX_ERR_INVALID;
         }
         if (arg->kind == SYSCALL_ARG_IN || arg->kind == SYSCALL_ARG_OUT) {
-            u64 length = arg->length_arg == NO_ARG ? arg->detail : hal_syscall_arg(frame, i + 1);
-            if (!hx_range_fits(value, length, USER_SPACE_END)) {
+            u64 length = arg->length_arg == NO_ARG ? arg->detail : args[i + 1];
+            if (!hx_range_fits(args[i], length, USER_SPACE_END)) {
                 return HX_ERR_FAULT;
             }
         }
     }
     return HX_OK;
 }
+
+/* One function a call: its checks, then the call. inv 1 */
+#define CHECKED(number, call_name, ...)                                                            \
+    static s64 checked_##call_name(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)                 \
+    {                                                                                              \
+        const u64 args[] = {a0, a1, a2, a3, a4, a5};                                               \
+        enum hx_status status = check_args(&table[number], args);                                  \
+        return hx_likely(status == HX_OK) ? sys_##call_name(a0, a1, a2, a3, a4, a5) : (s64)status; \
+    }
+HX_SYSCALLS(CHECKED)
+#undef CHECKED
+
+static s64 (*const calls[])(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5) = {
+#define CALL(number, call_name, ...) [number] = checked_##call_name,
+    HX_SYSCALLS(CALL)
+#undef CALL
+};
 
 const struct syscall_entry *syscall_entry(u64 number)
 {
@@ -112,13 +102,6 @@ void hal_event_syscall(struct hal_trap_frame *frame)
     if (hx_unlikely(number >= HX_SYSCALL_COUNT)) {
         hal_syscall_result(frame, HX_ERR_BAD_SYSCALL);
         return;
-    }
-    if (checked >> number & 1) {
-        enum hx_status status = check_args(frame, &table[number]);
-        if (hx_unlikely(status != HX_OK)) {
-            hal_syscall_result(frame, status);
-            return;
-        }
     }
     hal_syscall_result(frame, calls[number](hal_syscall_arg(frame, 0), hal_syscall_arg(frame, 1),
                                             hal_syscall_arg(frame, 2), hal_syscall_arg(frame, 3),

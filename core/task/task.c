@@ -35,8 +35,9 @@ static struct {
     u32 count; /* l */
 } reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS), .dead = LIST_INIT(reaper.dead)};
 
-#define REAP_BATCH 8 /* dead tasks that wait at most for the reaper, unless a creator comes first  \
-                      */
+#define REAP_BATCH                                                                                 \
+    8 /* dead tasks that wait at most for the reaper, unless a creator comes first                 \
+       */
 
 const char *task_state_name(enum task_state state)
 {
@@ -250,7 +251,7 @@ void task_kill(struct task *task)
 {
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* see task_block_prepare() */
-    if (!sched_wake(task)) {     /* a wait that this does not end goes back to sleep */
+    if (!sched_wake(task)) {                 /* a wait that this does not end goes back to sleep */
         sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
     }
 }

@@ -47,40 +47,39 @@ void port_trap_bad_stack(struct hal_trap_frame *frame);
 void port_trap_aarch32(struct hal_trap_frame *frame);
 
 static const struct {
-    u8 exception_class;
     u8 kind;
-    const char *name;
-} classes[] = {
-    {CLASS_UNKNOWN, TRAP_UNDEFINED, "undefined instruction"},
-    {0x01, TRAP_UNDEFINED, "trapped WFI or WFE"},
-    {0x07, TRAP_FLOAT, "floating point while disabled"},
-    {0x0d, TRAP_PROTECTION, "branch target exception"},
-    {0x0e, TRAP_PROTECTION, "illegal execution state"},
-    {0x11, TRAP_OTHER, "SVC (AArch32)"},
-    {0x15, TRAP_OTHER, "SVC in the kernel"},
-    {0x16, TRAP_UNDEFINED, "HVC"},
-    {0x17, TRAP_UNDEFINED, "SMC"},
-    {0x18, TRAP_UNDEFINED, "trapped system register access"},
-    {0x19, TRAP_FLOAT, "SVE while disabled"},
-    {0x1c, TRAP_PROTECTION, "pointer authentication failure"},
-    {0x1d, TRAP_FLOAT, "SME while disabled"},
-    {CLASS_FETCH_ABORT_EL0, TRAP_PAGE_FAULT, "instruction abort"},
-    {CLASS_FETCH_ABORT, TRAP_PAGE_FAULT, "instruction abort"},
-    {CLASS_PC_ALIGNMENT, TRAP_ALIGNMENT, "PC alignment fault"},
-    {CLASS_DATA_ABORT_EL0, TRAP_PAGE_FAULT, "data abort"},
-    {CLASS_DATA_ABORT, TRAP_PAGE_FAULT, "data abort"},
-    {0x26, TRAP_ALIGNMENT, "SP alignment fault"},
-    {0x28, TRAP_FLOAT, "floating-point exception (AArch32)"},
-    {0x2c, TRAP_FLOAT, "floating-point exception"},
-    {0x2f, TRAP_MACHINE, "SError"},
-    {0x30, TRAP_DEBUG, "hardware breakpoint"},
-    {0x31, TRAP_DEBUG, "hardware breakpoint"},
-    {0x32, TRAP_DEBUG, "software step"},
-    {0x33, TRAP_DEBUG, "software step"},
-    {CLASS_WATCHPOINT_EL0, TRAP_DEBUG, "watchpoint"},
-    {CLASS_WATCHPOINT, TRAP_DEBUG, "watchpoint"},
-    {0x38, TRAP_DEBUG, "BKPT (AArch32)"},
-    {CLASS_BRK, TRAP_BREAKPOINT, "breakpoint (BRK)"},
+    const char *name; /* NULL: none that the manual names */
+} classes[64] = {
+    [CLASS_UNKNOWN] = {TRAP_UNDEFINED, "undefined instruction"},
+    [0x01] = {TRAP_UNDEFINED, "trapped WFI or WFE"},
+    [0x07] = {TRAP_FLOAT, "floating point while disabled"},
+    [0x0d] = {TRAP_PROTECTION, "branch target exception"},
+    [0x0e] = {TRAP_PROTECTION, "illegal execution state"},
+    [0x11] = {TRAP_OTHER, "SVC (AArch32)"},
+    [0x15] = {TRAP_OTHER, "SVC in the kernel"},
+    [0x16] = {TRAP_UNDEFINED, "HVC"},
+    [0x17] = {TRAP_UNDEFINED, "SMC"},
+    [0x18] = {TRAP_UNDEFINED, "trapped system register access"},
+    [0x19] = {TRAP_FLOAT, "SVE while disabled"},
+    [0x1c] = {TRAP_PROTECTION, "pointer authentication failure"},
+    [0x1d] = {TRAP_FLOAT, "SME while disabled"},
+    [CLASS_FETCH_ABORT_EL0] = {TRAP_PAGE_FAULT, "instruction abort"},
+    [CLASS_FETCH_ABORT] = {TRAP_PAGE_FAULT, "instruction abort"},
+    [CLASS_PC_ALIGNMENT] = {TRAP_ALIGNMENT, "PC alignment fault"},
+    [CLASS_DATA_ABORT_EL0] = {TRAP_PAGE_FAULT, "data abort"},
+    [CLASS_DATA_ABORT] = {TRAP_PAGE_FAULT, "data abort"},
+    [0x26] = {TRAP_ALIGNMENT, "SP alignment fault"},
+    [0x28] = {TRAP_FLOAT, "floating-point exception (AArch32)"},
+    [0x2c] = {TRAP_FLOAT, "floating-point exception"},
+    [0x2f] = {TRAP_MACHINE, "SError"},
+    [0x30] = {TRAP_DEBUG, "hardware breakpoint"},
+    [0x31] = {TRAP_DEBUG, "hardware breakpoint"},
+    [0x32] = {TRAP_DEBUG, "software step"},
+    [0x33] = {TRAP_DEBUG, "software step"},
+    [CLASS_WATCHPOINT_EL0] = {TRAP_DEBUG, "watchpoint"},
+    [CLASS_WATCHPOINT] = {TRAP_DEBUG, "watchpoint"},
+    [0x38] = {TRAP_DEBUG, "BKPT (AArch32)"},
+    [CLASS_BRK] = {TRAP_BREAKPOINT, "breakpoint (BRK)"},
 };
 
 /* Faults that come as aborts but are no question of mapping. */
@@ -108,11 +107,9 @@ static void trap_decode(const struct hal_trap_frame *frame, struct hal_trap *tra
                               .address = frame->far,
                               .code = frame->esr,
                               .name = "exception of an unknown class"};
-    for (u32 i = 0; i < HX_ARRAY_SIZE(classes); i++) {
-        if (classes[i].exception_class == exception_class) {
-            trap->kind = classes[i].kind;
-            trap->name = classes[i].name;
-        }
+    if (classes[exception_class].name != NULL) {
+        trap->kind = classes[exception_class].kind;
+        trap->name = classes[exception_class].name;
     }
     switch (exception_class) {
     case CLASS_FETCH_ABORT_EL0:

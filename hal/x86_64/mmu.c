@@ -98,13 +98,16 @@ static bool flags_are_valid(const struct hal_space *space, u32 flags)
     return flags <= MAP_FLAGS_ALL && leaf_bits[flags] != 0 && (space->root || !(flags & MAP_USER));
 }
 
+_Static_assert(ENTRY_USER == MAP_USER && ENTRY_PCD == MAP_DEVICE && ENTRY_PCD >> 1 == ENTRY_PWT,
+               "flags_from_entry() knows");
+
 static u32 flags_from_entry(u64 entry)
 {
-    return (entry & ENTRY_WRITE ? MAP_WRITE : 0) | (entry & ENTRY_NX ? 0 : MAP_EXEC) |
-           (entry & ENTRY_USER ? MAP_USER : 0) | (entry & ENTRY_GLOBAL ? MAP_GLOBAL : 0) |
-           (entry & ENTRY_PCD   ? MAP_DEVICE
-            : entry & ENTRY_PWT ? MAP_COMBINE
-                                : 0);
+    /* Shifts, not questions: it is done for every page that is looked at. */
+    return (u32)((entry / (ENTRY_WRITE / MAP_WRITE) & MAP_WRITE) |
+                 (~entry / (ENTRY_NX / MAP_EXEC) & MAP_EXEC) | (entry & MAP_USER) |
+                 (entry / (ENTRY_GLOBAL / MAP_GLOBAL) & MAP_GLOBAL) | (entry & MAP_DEVICE) |
+                 ((entry & ~(entry >> 1)) * (MAP_COMBINE / ENTRY_PWT) & MAP_COMBINE));
 }
 
 /* Where each level's entry for one address is; valid from TOP down to `level`. */
@@ -504,7 +507,7 @@ static enum hx_status update_table(struct hal_space *space, u64 *parent, u64 *ta
                                    vaddr_t va, vaddr_t last, hal_update_fn *fn, void *ctx)
 {
     u64 span = LEVEL_SIZE(level);
-    u64 *end = slot(table, last, level), left = parent ? *parent & COUNT_MASK : COUNT_MASK;
+    u64 *end = slot(table, last, level), left = level < TOP ? *parent & COUNT_MASK : COUNT_MASK;
     for (u64 *entry = slot(table, va, level); entry <= end && left > 0;
          entry++, va = (va & ~(span - 1)) + span) {
         if (*entry == 0) {
@@ -569,7 +572,15 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     if (!table) {
         return update_table(space, NULL, root_of(space), TOP, va, last, fn, ctx);
     }
-    update_leaves(parent, table, va, last, fn, ctx);
+    if (size == HX_PAGE_SIZE) {
+        u64 *entry = slot(table, va, 0);
+        if (*entry == 0) {
+            return HX_OK;
+        }
+        *parent -= update_leaf(entry, 0, va, fn, ctx);
+    } else {
+        update_leaves(parent, table, va, last, fn, ctx);
+    }
     if ((*parent & COUNT_MASK) == 0) {
         struct path path;
         path_find(space, va, &path);

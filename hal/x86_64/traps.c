@@ -66,6 +66,25 @@ static bool is_stack_overflow(const struct hal_trap_frame *frame)
            hal_mmu.query(&hal_kernel_space, touched, &mapping) == HX_ERR_NOT_FOUND;
 }
 
+/* The one exception that is part of normal work. */
+static void page_fault(struct hal_trap_frame *frame)
+{
+    u64 error = frame->error;
+    struct hal_trap trap = {
+        .kind = TRAP_PAGE_FAULT,
+        .name = exceptions[VECTOR_PAGE_FAULT].name,
+        .access = error & PF_FETCH   ? ACCESS_EXECUTE
+                  : error & PF_WRITE ? ACCESS_WRITE
+                                     : ACCESS_READ,
+        .present = error & PF_PRESENT,
+        .user = hal_frame_is_user(frame),
+        .address_valid = true,
+        .address = cr2_read(),
+        .code = error,
+    };
+    hal_event_trap(frame, &trap);
+}
+
 static void decode(const struct hal_trap_frame *frame, struct hal_trap *trap)
 {
     *trap = (struct hal_trap){
@@ -74,14 +93,7 @@ static void decode(const struct hal_trap_frame *frame, struct hal_trap *trap)
         .user = hal_frame_is_user(frame),
         .code = frame->error,
     };
-    if (frame->vector == VECTOR_PAGE_FAULT) {
-        trap->address = cr2_read();
-        trap->address_valid = true;
-        trap->present = frame->error & PF_PRESENT;
-        trap->access = frame->error & PF_FETCH   ? ACCESS_EXECUTE
-                       : frame->error & PF_WRITE ? ACCESS_WRITE
-                                                 : ACCESS_READ;
-    } else if (frame->vector == VECTOR_DOUBLE_FAULT && is_stack_overflow(frame)) {
+    if (frame->vector == VECTOR_DOUBLE_FAULT && is_stack_overflow(frame)) {
         trap->kind = TRAP_STACK_OVERFLOW;
         trap->address = cr2_read();
         trap->address_valid = true;
@@ -121,6 +133,11 @@ void trap_syscall(struct hal_trap_frame *frame)
 /* An NMI blocks the next one until an IRET, so it returns straight to what it interrupted. */
 void trap_entry(struct hal_trap_frame *frame)
 {
+    if (frame->vector == VECTOR_PAGE_FAULT) {
+        page_fault(frame);
+        hal_event_return(frame);
+        return;
+    }
     if (frame->vector == VECTOR_SYSCALL && hal_frame_is_user(frame)) {
         trap_syscall(frame);
         return;

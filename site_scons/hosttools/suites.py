@@ -3,6 +3,7 @@
 
 Suites:
     host     cmocka programs over the do-nothing port, with ASan and UBSan
+    fs       HelixFS on the host: units, fuzzers, power cuts, FUSE    tests/fs/*.py
     kernel   units inside the kernel, on both architectures
     boot     whole boots, read and driven over the serial line      tests/boot/*.py
     boards   every machine that Helix claims to boot on             tests/boot/boards.py
@@ -36,8 +37,9 @@ from .errors import HelixError
 from .guest import Guest, Qmp, run_command
 from .machine import Machine
 
-SUITES = ("host", "kernel", "boot", "user", "boards", "build", "dis", "fuzz", "bench", "nightly")
-PYTHON_SUITES = ("boot", "user", "build", "dis", "nightly")
+SUITES = ("host", "fs", "kernel", "boot", "user", "boards", "build", "dis", "fuzz", "bench", "nightly")
+PYTHON_SUITES = ("fs", "boot", "user", "build", "dis", "nightly")
+HOST_SUITES = ("host", "fs", "build", "dis", "fuzz")  # nothing of them boots one architecture
 JOBS = 2
 KERNEL_TIMEOUT, EXEC_TIMEOUT, FUZZ_SECONDS = 120, 60, 20
 OK, FAIL, SKIP = "ok", "FAIL", "skip"
@@ -138,7 +140,7 @@ def load(path):
 
 
 def python_tests():
-    """The tests of every tests/{boot,user,build,nightly}/*.py."""
+    """The tests of every tests/{fs,boot,user,build,dis,nightly}/*.py."""
     found = []
     paths = [path for suite in PYTHON_SUITES for path in glob.glob(f"tests/{suite}/*.py")]
     for path in sorted(paths):
@@ -269,9 +271,9 @@ def select(tests, wanted, arch):
                 raise HelixError(f"test: nothing in {word}; `./helix test --list` names all tests")
             chosen += [test for test in picked if test not in chosen]
     if arch == "host":
-        return [test for test in chosen if test.suite in ("host", "build", "dis", "fuzz")]
+        return [test for test in chosen if test.suite in HOST_SUITES]
     return [test for test in chosen if not arch or test.arch in (None, arch)
-            and test.suite not in ("host", "build", "dis", "fuzz")]
+            and test.suite not in HOST_SUITES]
 
 
 class Report:

@@ -96,8 +96,9 @@ void task_yield(void);
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
 
-/* Says that the current task is about to block in `state`. False: it has been killed, so that a wait
- * which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it. */
+/* Says that the current task is about to block in `state`. False: it has been killed, so that a
+ * wait which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it.
+ */
 static inline bool task_block_prepare(enum task_state state)
 {
     struct task *task = task_current();

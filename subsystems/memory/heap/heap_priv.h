@@ -67,12 +67,12 @@ static inline void *slab_object(const struct kmem_cache *cache, u32 slab, u32 ob
 #define HEAP_RED_ZONE 8 /* bytes at least between an object and its trailer */
 
 struct trailer {
-    u32 state;    /* TRAILER_* */
-    u32 size;     /* as asked for */
+    u32 state;     /* TRAILER_* */
+    u32 size;      /* as asked for */
     vaddr_t site;  /* of the last allocation */
     vaddr_t freed; /* of the last free */
-    u64 sequence; /* of the last allocation */
-    u64 link;     /* while free */
+    u64 sequence;  /* of the last allocation */
+    u64 link;      /* while free */
 };
 
 void heap_debug_init(void);

@@ -6,7 +6,7 @@
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
  * search is a few comparisons in adjacent memory, and most changes are near its end.
  */
-#include "region.h"
+#include <memory/region.h>
 
 #include <core/memory.h>
 #include <helix/panic.h>
@@ -82,8 +82,13 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     return HX_OK;
 }
 
-u32 region_find(const struct region_map *map, vaddr_t va)
+u32 region_find(struct region_map *map, vaddr_t va)
 {
+    u32 hint = map->hint;
+    if (hint < map->count && map->list[hint]->end > va &&
+        (hint == 0 || map->list[hint - 1]->end <= va)) {
+        return hint; /* a program maps, touches and unmaps the same places */
+    }
     u32 low = 0, high = map->count; /* the answer is in [low, high] */
     while (low < high) {
         u32 middle = low + (high - low) / 2;
@@ -93,25 +98,26 @@ u32 region_find(const struct region_map *map, vaddr_t va)
             low = middle + 1;
         }
     }
+    map->hint = low;
     return low;
 }
 
-struct region *region_at(const struct region_map *map, vaddr_t va)
+struct region *region_at(struct region_map *map, vaddr_t va)
 {
     u32 i = region_find(map, va);
     return i < map->count && map->list[i]->start <= va ? map->list[i] : NULL;
 }
 
-bool region_is_free(const struct region_map *map, vaddr_t start, vaddr_t end)
+bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     u32 i = region_find(map, start);
     return i == map->count || map->list[i]->start >= end;
 }
 
-bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
-                vaddr_t *out_start)
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start)
 {
-    for (u32 i = region_find(map, first); i < map->count && first < limit; i++) {
+    u32 i = region_find(map, first);
+    for (; i < map->count && first < limit; i++) {
         const struct region *r = map->list[i];
         if (r->start > first && r->start - first >= size) {
             break;
@@ -121,6 +127,7 @@ bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 
     if (first >= limit || limit - first < size) {
         return false;
     }
+    map->hint = i; /* of the region behind the gap: region_add() begins there */
     *out_start = first;
     return true;
 }
@@ -154,6 +161,7 @@ void region_add(struct region_map *map, const struct region *model)
     HX_DEBUG_ASSERT(i == map->count || map->list[i]->start >= model->end); /* inv 1 */
     if (i > 0 && alike(map->list[i - 1], model)) {
         map->list[i - 1]->end = model->end;
+        map->hint = i - 1;
         region_join(map, i - 1);
         return;
     }
@@ -163,7 +171,7 @@ void region_add(struct region_map *map, const struct region *model)
     region_join(map, i);
 }
 
-struct region_range region_range(const struct region_map *map, vaddr_t start, vaddr_t end)
+struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     struct region_range range = {.first = region_find(map, start), .whole = true};
     vaddr_t at = start;

@@ -33,7 +33,7 @@
 #include <memory/kernel_space.h>
 #include <memory/space.h>
 
-#include "region.h"
+#include <memory/region.h>
 
 #define GATHER_SHARED 32
 #define RESERVE_SHIFT 6   /* a 64th of the machine, and at least */
@@ -45,7 +45,6 @@ struct space {
     struct hal_space hal;  /* l; root I */
     u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
     struct region_map map; /* l */
-    struct region *last;   /* l: where the last fault was, or NULL */
     u64 resident, limit;   /* l; inv 2 */
     u64 committed;         /* l: its part of spaces.committed */
     u32 owner;             /* I: FRAME_FIRST_SPACE + number */
@@ -190,9 +189,14 @@ struct gather {
     paddr_t shared[GATHER_SHARED];
 };
 
-static struct gather gather_begin(struct space *space)
+/* Not an initialiser, which would clear the array as well. */
+static void gather_begin(struct gather *g, struct space *space)
 {
-    return (struct gather){.space = space, .low = USER_SPACE_END, .own = FRAME_NO_PFN};
+    g->space = space;
+    g->low = USER_SPACE_END;
+    g->high = 0;
+    g->own = FRAME_NO_PFN;
+    g->shared_count = 0;
 }
 
 static void gather_end(struct gather *g)
@@ -210,7 +214,9 @@ static void gather_end(struct gather *g)
     while (g->shared_count > 0) {
         freed += frame_put(g->shared[--g->shared_count]);
     }
-    back((u64)0 - freed);
+    if (freed > 0) {
+        back((u64)0 - freed);
+    }
     g->low = USER_SPACE_END;
     g->high = 0;
 }
@@ -254,7 +260,8 @@ static void update_pages(struct space *space, vaddr_t start, vaddr_t end, hal_up
 
 static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
-    struct gather g = gather_begin(space);
+    struct gather g;
+    gather_begin(&g, space);
     update_pages(space, start, end, remove_leaf, &g);
     gather_end(&g);
     tables_release(&space->hal.freed);
@@ -295,7 +302,8 @@ void space_destroy(struct space *space)
         cpu_call(active, leave_here, space);
     }
     space->dying = true;
-    struct gather g = gather_begin(space);
+    struct gather g;
+    gather_begin(&g, space);
     for (u32 i = 0; i < space->map.count; i++) { /* region by region: the space is mostly holes */
         const struct region *r = space->map.list[i];
         update_pages(space, r->start, r->end, remove_leaf, &g);
@@ -402,7 +410,6 @@ enum hx_status space_map(struct space *space, const struct space_request *reques
             r.data_size = request->data_size;
         }
         region_add(&space->map, &r);
-        space->last = NULL; /* it may have been joined with a neighbour */
         *out_address = start;
     }
     mutex_release(&space->lock);
@@ -433,7 +440,6 @@ static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t e
         }
     }
     uncommit(space, pages);
-    space->last = NULL;
     return HX_OK;
 }
 
@@ -475,8 +481,11 @@ static u32 protect_leaf(void *ctx, const struct hal_mapping *m)
     if ((flags & MAP_EXEC) && !(m->flags & MAP_EXEC)) {
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(m->pa), m->size);
     }
-    p->low = m->va < p->low ? m->va : p->low;
-    p->high = m->va + m->size;
+    if (m->flags &
+        ~flags) { /* what only grew needs no flush: a stale entry faults, and is mended */
+        p->low = m->va < p->low ? m->va : p->low;
+        p->high = m->va + m->size;
+    }
     return flags;
 }
 
@@ -503,7 +512,6 @@ static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t
     if (p.low < p.high) {
         flush(space, p.low, p.high);
     }
-    space->last = NULL;
     for (u32 i = range.last; i-- > (range.first > 0 ? range.first - 1 : 0);) {
         region_join(&space->map, i);
     }
@@ -641,7 +649,8 @@ static enum hx_status page_unshare(struct space *space, const struct region *r,
         return status;
     }
     hal_page_copy(hal_phys_to_virt(copy), hal_phys_to_virt(m->pa));
-    struct gather g = gather_begin(space);
+    struct gather g;
+    gather_begin(&g, space);
     paddr_t old = m->pa;
     bool counted = f->owner == FRAME_SHARED;
     status = hal_mmu.replace(&space->hal, m->va, copy, leaf_flags(space, r, copy));
@@ -660,12 +669,8 @@ static enum hx_status page_unshare(struct space *space, const struct region *r,
 static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 access,
                                      bool maybe_present, const char **out_reason)
 {
-    struct region *r = space->last;
+    struct region *r = region_at(&space->map, address);
     vaddr_t page = hx_align_down(address, HX_PAGE_SIZE);
-    if (!r || address < r->start || address >= r->end) {
-        r = region_at(&space->map, address);
-        space->last = r;
-    }
     if (!r) {
         *out_reason = address < SPACE_LOWEST ? "null pointer" : "nothing is mapped there";
         return HX_ERR_FAULT;
@@ -797,7 +802,8 @@ static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t 
     if (region_is_free(&from->map, start, end)) {
         return HX_ERR_NOT_FOUND;
     }
-    struct copying c = {.from = from, .to = to, .map = &to->map, .g = gather_begin(from)};
+    struct copying c = {.from = from, .to = to, .map = &to->map};
+    gather_begin(&c.g, from);
     c.status = copy_regions(from, to, start, end);
     if (c.status == HX_OK) {
         c.at = region_find(&to->map, start);
@@ -809,7 +815,6 @@ static enum hx_status copy_locked(struct space *from, struct space *to, vaddr_t 
         HX_IGNORE(unmap_locked(to, start, end), "what it needs has been reserved");
     }
     drop_tables(to, start, end);
-    to->last = NULL;
     return c.status;
 }
 

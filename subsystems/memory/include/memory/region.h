@@ -23,6 +23,7 @@ struct region {
 struct region_map {
     struct region **list; /* ascending */
     u32 count, capacity;
+    u32 hint;             /* what was found last: any number will do */
     struct region *spare; /* reserved, linked by object */
     u32 spare_count;
 };
@@ -36,17 +37,16 @@ void region_map_fini(struct region_map *map);
 enum hx_status region_reserve(struct region_map *map, u32 n) HX_MUST_CHECK;
 
 /* Index of the first region that ends above va; map->count when there is none. */
-u32 region_find(const struct region_map *map, vaddr_t va);
+u32 region_find(struct region_map *map, vaddr_t va);
 
 /* The region that holds va, or NULL. */
-struct region *region_at(const struct region_map *map, vaddr_t va);
+struct region *region_at(struct region_map *map, vaddr_t va);
 
 /* True when nothing is in [start, end). */
-bool region_is_free(const struct region_map *map, vaddr_t start, vaddr_t end);
+bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end);
 
 /* The lowest gap of `size` bytes in [first, limit). False: there is none. */
-bool region_gap(const struct region_map *map, vaddr_t first, vaddr_t limit, u64 size,
-                vaddr_t *out_start);
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start);
 
 /* Adds a copy of `model`, for whose range there is room and for which a region is reserved. A
  * reference to its object passes to the map. Anonymous neighbours of the same flags are joined. */
@@ -58,7 +58,21 @@ struct region_range {
     u32 cuts;        /* ends that lie inside a region: regions to reserve before cutting */
     bool whole;      /* every page lies in a region that is not a guard */
 };
-struct region_range region_range(const struct region_map *map, vaddr_t start, vaddr_t end);
+struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end);
+
+/* Inline for what is asked most: a range in the region that was found last. */
+static inline struct region_range region_range(struct region_map *map, vaddr_t start, vaddr_t end)
+{
+    u32 i = map->hint;
+    if (i < map->count && map->list[i]->start <= start && map->list[i]->end >= end) {
+        const struct region *r = map->list[i];
+        return (struct region_range){.first = i,
+                                     .last = i + 1,
+                                     .cuts = (u32)(r->start < start) + (u32)(r->end > end),
+                                     .whole = r->backing != SPACE_GUARD};
+    }
+    return region_range_find(map, start, end);
+}
 
 /* Cuts regions in two where the range ends inside them; range->cuts are reserved. Afterwards
  * list[first .. last) is what the range is made of. */
