@@ -523,10 +523,12 @@ enum hx_status sched_affinity_set(struct task *task, u64 mask)
     spin_unlock(&rq->lock);
     hal_irq_restore(irqs);
     enum hx_status status = HX_OK;
-    while (running && task == task_current() && status == HX_OK &&
-           !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1)) {
-        /* Sleep for a moment: waking is what chooses a CPU, unless it comes before the sleep. */
-        status = task_sleep_until(time_now_ns() + 10 * HX_NS_PER_US);
+    /* Sleep for a moment: waking is what chooses a CPU. A moment that was over before the sleep
+     * began has moved nobody; the next one is longer. */
+    for (u64 ns = 10 * HX_NS_PER_US; running && task == task_current() && status == HX_OK &&
+                                     !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1);
+         ns *= 2) {
+        status = task_sleep_until(time_now_ns() + ns);
     }
     return status; /* one that runs elsewhere moves when it next wakes */
 }
