@@ -61,7 +61,7 @@ HANDLER_2(vla_bound_not_positive, "array size not positive")
 void __ubsan_handle_out_of_bounds(const struct location *at, uintptr_t index);
 HX_USED void __ubsan_handle_out_of_bounds(const struct location *at, uintptr_t index)
 {
-    panic("undefined behaviour: array index %lu out of bounds at %s:%u:%u", index,
+    panic("undefined behaviour: array index out of bounds (%lu) at %s:%u:%u", index,
           at->file ? at->file : "?", at->line, at->column);
 }
 

@@ -55,6 +55,8 @@ CRIMES = {
 @each(**{f"{crime}-{arch}": {"arch": arch, "crime": crime} for crime in CRIMES for arch in ARCHES})
 def test_a_criminal_dies_alone(t, arch, crime):
     """One line that names the program, the address and the cause; the system goes on."""
+    if crime == "unaligned-stack" and arch == "aarch64":
+        t.skip("QEMU does not check the alignment of SP")
     guest = t.boot(arch=arch)
     guest.expect("helix> ")
     guest.send(f"run crash {crime}\r")

@@ -196,12 +196,12 @@ static bool print_entry(struct tool *t, const char *path, struct hfs_inode *inod
 }
 
 /* Directories still to be shown, instead of recursion: trees may be deep. */
-struct todo {
+struct pending_dir {
     char *path;
-    struct todo *next;
+    struct pending_dir *next;
 };
 
-static bool list_dir(struct tool *t, const char *path, bool deep, struct todo **todo)
+static bool list_dir(struct tool *t, const char *path, bool deep, struct pending_dir **pending)
 {
     struct hfs_inode *dir;
     struct names n = {0};
@@ -224,9 +224,9 @@ static bool list_dir(struct tool *t, const char *path, bool deep, struct todo **
         good = done(hfs_getattr(inode, &a), full) && print_entry(t, full, inode, deep);
         hfs_inode_put(inode);
         if (deep && (a.mode & 0170000) == 0040000) {
-            struct todo *next = malloc(sizeof(*next));
-            *next = (struct todo){.path = full, .next = *todo};
-            *todo = next;
+            struct pending_dir *next = malloc(sizeof(*next));
+            *next = (struct pending){.path = full, .next = *pending};
+            *pending = next;
         } else {
             free(full);
         }
@@ -238,12 +238,12 @@ static bool list_dir(struct tool *t, const char *path, bool deep, struct todo **
 
 static bool cmd_tree(struct tool *t)
 {
-    struct todo *todo = NULL;
-    bool good = list_dir(t, "/", true, &todo);
-    while (todo != NULL) {
-        struct todo *at = todo;
-        todo = at->next;
-        good = good && list_dir(t, at->path, true, &todo);
+    struct pending_dir *pending = NULL;
+    bool good = list_dir(t, "/", true, &pending);
+    while (pending != NULL) {
+        struct pending_dir *at = pending;
+        pending = at->next;
+        good = good && list_dir(t, at->path, true, &pending);
         free(at->path);
         free(at);
     }
@@ -309,7 +309,7 @@ static bool run(struct tool *t, char **argv, int argc)
     if (!done(hfs_subvol_open(t->fs, t->subvol, &t->sv), t->subvol)) {
         return false;
     }
-    struct todo *none = NULL;
+    struct pending_dir *none = NULL;
     bool good = strcmp(cmd, "ls") == 0    ? list_dir(t, a != NULL ? a : "/", false, &none)
                 : strcmp(cmd, "cat") == 0 ? cmd_cat(t, a)
                                           : cmd_tree(t);

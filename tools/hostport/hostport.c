@@ -136,55 +136,44 @@ void os_random(void *buf, size_t n)
     }
 }
 
-/* CRC-32C: the CPU's instruction where it has one, a table elsewhere. */
+/* CRC-32C, eight bytes at a time by tables: the same code on every host. */
 
-#if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static u32 crc_fast(u32 crc, const u8 *p, size_t n)
-{
-    u64 c = crc;
-    for (; n >= 8; n -= 8, p += 8) {
-        u64 word;
-        memcpy(&word, p, 8);
-        c = __builtin_ia32_crc32di(c, word);
-    }
-    for (; n > 0; n--) {
-        c = __builtin_ia32_crc32qi((u32)c, *p++);
-    }
-    return (u32)c;
-}
+static u32 crc_tables[8][256];
 
-static bool crc_has_fast(void)
+static __attribute__((constructor)) void crc_tables_fill(void)
 {
-    return __builtin_cpu_supports("sse4.2");
-}
-#else
-static u32 crc_fast(u32 crc, const u8 *p, size_t n)
-{
-    (void)p;
-    (void)n;
-    return crc;
-}
-
-static bool crc_has_fast(void)
-{
-    return false;
-}
-#endif
-
-static u32 crc_slow(u32 crc, const u8 *p, size_t n)
-{
-    for (; n > 0; n--) {
-        crc ^= *p++;
+    for (u32 i = 0; i < 256; i++) {
+        u32 crc = i;
         for (u32 bit = 0; bit < 8; bit++) {
             crc = crc >> 1 ^ (0x82f63b78u & (0u - (crc & 1)));
         }
+        crc_tables[0][i] = crc;
     }
-    return crc;
+    for (u32 i = 0; i < 256; i++) {
+        for (u32 t = 1; t < 8; t++) {
+            u32 before = crc_tables[t - 1][i];
+            crc_tables[t][i] = before >> 8 ^ crc_tables[0][before & 0xff];
+        }
+    }
 }
 
 u32 os_crc32c(u32 crc, const void *data, size_t n)
 {
-    return ~(crc_has_fast() ? crc_fast(~crc, data, n) : crc_slow(~crc, data, n));
+    const u8 *p = data;
+    crc = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        u64 word;
+        memcpy(&word, p, 8);
+        word ^= crc;
+        crc = 0;
+        for (u32 i = 0; i < 8; i++) {
+            crc ^= crc_tables[7 - i][word >> 8 * i & 0xff];
+        }
+    }
+    for (; n > 0; n--) {
+        crc = crc >> 8 ^ crc_tables[0][(crc ^ *p++) & 0xff];
+    }
+    return ~crc;
 }
 
 /* Log and assertions */
