@@ -109,23 +109,48 @@ void sched_ctx_fini(struct sched_ctx *ctx)
 
 /* the policy, checked */
 
+/* Hands everything that is runnable here to the policy that the queue has got. */
+static enum hx_status adopt_locked(struct run_queue *rq, const struct sched_policy_ops *ops)
+{
+    struct sched_queue old = rq->queue;
+    memset(rq->queue.state, 0, sizeof(rq->queue.state));
+    enum hx_status status = ops->init(&rq->queue);
+    if (status != HX_OK) {
+        rq->queue = old;
+        return status;
+    }
+    set_policy(rq, ops);
+    struct list_node *node;
+    for (node = rq->runnable.next; node != &rq->runnable; node = node->next) {
+        struct sched_ctx *ctx = HX_CONTAINER_OF(node, struct sched_ctx, run_node);
+        memset(ctx->policy, 0, sizeof(ctx->policy));
+        ops->enqueue(&rq->queue, ctx, 0);
+        if (ctx->state == SCHED_CTX_RUNNING) {
+            ops->start(&rq->queue, ctx);
+        }
+    }
+    return HX_OK;
+}
+
 static void eject_locked(struct run_queue *rq, const char *why)
 {
     log_error("sched", "policy %s on CPU %u ejected: %s", rq->ops->name, rq->queue.cpu, why);
     if (rq->ops == &sched_round_robin) {
         panic("the built-in scheduling policy failed: %s", why);
     }
-    set_policy(rq, &sched_round_robin);
-    memset(rq->queue.state, 0, sizeof(rq->queue.state));
-    HX_IGNORE(rq->ops->init(&rq->queue), "the built-in cannot fail");
-    struct list_node *node;
-    for (node = rq->runnable.next; node != &rq->runnable; node = node->next) {
-        struct sched_ctx *ctx = HX_CONTAINER_OF(node, struct sched_ctx, run_node);
-        memset(ctx->policy, 0, sizeof(ctx->policy));
-        if (ctx->state == SCHED_CTX_WAITING) {
-            rq->ops->enqueue(&rq->queue, ctx, 0);
-        }
+    HX_IGNORE(adopt_locked(rq, &sched_round_robin), "the built-in cannot fail");
+}
+
+enum hx_status sched_policy_set(cpu_id_t cpu, const struct sched_policy_ops *ops)
+{
+    if (ops->abi_version != SCHED_POLICY_ABI || ops->size != sizeof(*ops)) {
+        return HX_ERR_ABI;
     }
+    struct run_queue *rq = &queues[cpu];
+    u64 irqs = spin_lock_irq(&rq->lock);
+    enum hx_status status = adopt_locked(rq, ops);
+    spin_unlock_irq(&rq->lock, irqs);
+    return status;
 }
 
 /* A waiting context of this queue, or NULL when none waits. inv 3 */
@@ -523,10 +548,12 @@ enum hx_status sched_affinity_set(struct task *task, u64 mask)
     spin_unlock(&rq->lock);
     hal_irq_restore(irqs);
     enum hx_status status = HX_OK;
-    while (running && task == task_current() && status == HX_OK &&
-           !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1)) {
-        /* Sleep for a moment: waking is what chooses a CPU, unless it comes before the sleep. */
-        status = task_sleep_until(time_now_ns() + 10 * HX_NS_PER_US);
+    /* Sleep for a moment: waking is what chooses a CPU. A moment that was over before the sleep
+     * began has moved nobody; the next one is longer. */
+    for (u64 ns = 10 * HX_NS_PER_US; running && task == task_current() && status == HX_OK &&
+                                     !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1);
+         ns *= 2) {
+        status = task_sleep_until(time_now_ns() + ns);
     }
     return status; /* one that runs elsewhere moves when it next wakes */
 }

@@ -216,57 +216,66 @@ void condition_broadcast(struct condition *condition)
     spin_unlock_irq(&condition->queue.lock, irqs);
 }
 
+/* Read-write lock: readers counts who has it, -1 is a writer. Like the mutex it is handed over in
+ * the order of asking, so that nobody starves and no crowd is woken to find it taken: who comes
+ * while others wait, waits behind them. */
+enum { RWLOCK_READER, RWLOCK_WRITER };
+
 void rwlock_init(struct rwlock *lock)
 {
     lock->readers = 0;
-    lock->writers_waiting = 0;
     wait_queue_init(&lock->queue);
 }
 
-/* Waits until `may` holds. A release wakes all waiters, and each looks again: locks of this kind
- * have few waiters, and that keeps readers and writers in one queue. */
-static enum hx_status rwlock_acquire(struct rwlock *lock, bool write, u64 deadline_ns)
+/* Gives the lock to the first waiter, and to the readers right behind it, as far as it is free. */
+static void rwlock_grant_locked(struct rwlock *lock)
+{
+    u32 kind;
+    while (lock->readers >= 0 && wait_first_tag_locked(&lock->queue, &kind)) {
+        if (kind == RWLOCK_WRITER && lock->readers > 0) {
+            return;
+        }
+        lock->readers = kind == RWLOCK_WRITER ? -1 : lock->readers + 1;
+        wait_wake_one_locked(&lock->queue);
+    }
+}
+
+static enum hx_status rwlock_acquire(struct rwlock *lock, u32 kind, u64 deadline_ns)
 {
     enum hx_status status = HX_OK;
     u64 irqs = spin_lock_irq(&lock->queue.lock);
-    lock->writers_waiting += write;
-    for (;;) {
-        bool may = write ? lock->readers == 0 : lock->readers >= 0 && lock->writers_waiting == 0;
-        if (may) {
-            lock->readers = write ? -1 : lock->readers + 1;
-            break;
-        }
-        status = wait_locked(&lock->queue, deadline_ns);
-        spin_lock(&lock->queue.lock);
+    bool free = kind == RWLOCK_WRITER ? lock->readers == 0 : lock->readers >= 0;
+    if (free && wait_queue_is_empty_locked(&lock->queue)) {
+        lock->readers = kind == RWLOCK_WRITER ? -1 : lock->readers + 1;
+        spin_unlock(&lock->queue.lock);
+    } else {
+        status = wait_locked_tagged(&lock->queue, deadline_ns, kind);
         if (status != HX_OK) {
-            break;
+            spin_lock(&lock->queue.lock);
+            rwlock_grant_locked(lock); /* readers that a writer held back, now that it gives up */
+            spin_unlock(&lock->queue.lock);
         }
     }
-    lock->writers_waiting -= write;
-    if (status != HX_OK && write) {
-        wait_wake_all_locked(&lock->queue); /* readers that it held back */
-    }
-    spin_unlock_irq(&lock->queue.lock, irqs);
+    hal_irq_restore(irqs);
     return status;
 }
 
 enum hx_status rwlock_read_acquire(struct rwlock *lock, u64 deadline_ns)
 {
-    return rwlock_acquire(lock, false, deadline_ns);
+    return rwlock_acquire(lock, RWLOCK_READER, deadline_ns);
 }
 
 enum hx_status rwlock_write_acquire(struct rwlock *lock, u64 deadline_ns)
 {
-    return rwlock_acquire(lock, true, deadline_ns);
+    return rwlock_acquire(lock, RWLOCK_WRITER, deadline_ns);
 }
 
 void rwlock_read_release(struct rwlock *lock)
 {
     u64 irqs = spin_lock_irq(&lock->queue.lock);
     HX_ASSERT(lock->readers > 0);
-    if (--lock->readers == 0) {
-        wait_wake_all_locked(&lock->queue);
-    }
+    lock->readers--;
+    rwlock_grant_locked(lock);
     spin_unlock_irq(&lock->queue.lock, irqs);
 }
 
@@ -275,6 +284,6 @@ void rwlock_write_release(struct rwlock *lock)
     u64 irqs = spin_lock_irq(&lock->queue.lock);
     HX_ASSERT(lock->readers == -1);
     lock->readers = 0;
-    wait_wake_all_locked(&lock->queue);
+    rwlock_grant_locked(lock);
     spin_unlock_irq(&lock->queue.lock, irqs);
 }

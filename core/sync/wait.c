@@ -34,11 +34,12 @@ static HX_NOINLINE enum hx_status wait_abandon(struct wait_queue *queue, struct 
 }
 
 static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns,
-                                               bool cancellable)
+                                               bool cancellable, u32 tag)
 {
     struct task *task = task_current();
     struct wait_entry entry;
     entry.task = task;
+    entry.tag = tag;
     entry.woken = false;
     entry.expired = false;
     list_add_tail(&queue->waiters, &entry.node);
@@ -89,13 +90,19 @@ static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 dea
 enum hx_status wait_locked(struct wait_queue *queue, u64 deadline_ns)
 {
     HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
-    return wait_on(queue, deadline_ns, true);
+    return wait_on(queue, deadline_ns, true, 0);
+}
+
+enum hx_status wait_locked_tagged(struct wait_queue *queue, u64 deadline_ns, u32 tag)
+{
+    HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
+    return wait_on(queue, deadline_ns, true, tag);
 }
 
 enum hx_status wait_locked_irq(struct wait_queue *queue, u64 deadline_ns, u64 irqs)
 {
     HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
-    enum hx_status status = wait_on(queue, deadline_ns, true);
+    enum hx_status status = wait_on(queue, deadline_ns, true, 0);
     hal_irq_restore(irqs);
     return status;
 }
@@ -103,7 +110,7 @@ enum hx_status wait_locked_irq(struct wait_queue *queue, u64 deadline_ns, u64 ir
 void wait_locked_uncancellable(struct wait_queue *queue)
 {
     HX_DEBUG_ASSERT(lockdep_holds(&queue->lock));
-    HX_IGNORE(wait_on(queue, WAIT_FOREVER, false), "it has no deadline and cannot be cancelled");
+    HX_IGNORE(wait_on(queue, WAIT_FOREVER, false, 0), "it has no deadline and cannot be cancelled");
 }
 
 u32 wait_wake_all_locked(struct wait_queue *queue)

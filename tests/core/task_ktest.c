@@ -294,6 +294,91 @@ KTEST(sched, a_confined_task_stays_on_its_cpu)
     KTEST_STATUS(sched_affinity_set(task_current(), ~0ull), HX_OK);
 }
 
+/* policies that answer wrong */
+
+static u32 pick_none(struct sched_queue *q)
+{
+    (void)q;
+    return SCHED_ID_NONE;
+}
+
+static u32 pick_nonsense(struct sched_queue *q)
+{
+    (void)q;
+    return SCHED_ID_NONE - 1;
+}
+
+static u32 pick_somebody_else(struct sched_queue *q)
+{
+    (void)q;
+    return test.other->own.id; /* never started: it waits on no queue */
+}
+
+static enum hx_status init_fails(struct sched_queue *q)
+{
+    q->state[0] = 1;
+    return HX_ERR_BUSY;
+}
+
+static void run_through(const struct sched_policy_ops *ops)
+{
+    struct task *tasks[10];
+    s64 total = 0;
+    u64 cursor = log_next_sequence();
+    cpu_id_t cpu = hal_cpu_number();
+    for (u32 i = 0; i < HX_ARRAY_SIZE(tasks); i++) {
+        KTEST_STATUS(task_create("judged", tell_cpu, NULL, &tasks[i]), HX_OK);
+        KTEST_STATUS(sched_affinity_set(tasks[i], 1ull << cpu), HX_OK);
+        task_start(tasks[i]);
+    }
+    enum log_level level = log_console_level(LOG_PANIC);
+    enum hx_status status = sched_policy_set(cpu, ops);
+    for (u32 i = 0; i < HX_ARRAY_SIZE(tasks); i++) {
+        total += end_of(tasks[i]) == (s64)cpu;
+    }
+    log_console_level(level);
+    KTEST_STATUS(status, HX_OK);
+    KTEST_EQUAL(total, HX_ARRAY_SIZE(tasks)); /* all there, and all of them ended */
+    static struct log_entry entry;
+    bool said = false;
+    while (log_read(&cursor, &entry)) {
+        said |= strncmp(entry.text, "policy liar on CPU", 18) == 0;
+    }
+    KTEST_ASSERT(said);
+}
+
+KTEST(sched, a_policy_that_answers_wrong_is_ejected_and_nobody_is_lost)
+{
+    static u32 (*const picks[])(struct sched_queue * q) = {pick_none, pick_nonsense,
+                                                           pick_somebody_else};
+    reset();
+    KTEST_STATUS(task_create("never started", come_back, NULL, &test.other), HX_OK);
+    for (u32 i = 0; i < HX_ARRAY_SIZE(picks); i++) {
+        struct sched_policy_ops liar = sched_round_robin;
+        liar.name = "liar";
+        liar.pick = picks[i];
+        KTEST_CALL(run_through(&liar));
+    }
+    task_start(test.other);
+    end_of(test.other);
+}
+
+KTEST(sched, a_policy_that_does_not_fit_is_refused)
+{
+    struct sched_policy_ops ops = sched_round_robin;
+    ops.abi_version++;
+    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_ABI);
+    ops = sched_round_robin;
+    ops.size--;
+    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_ABI);
+    ops = sched_round_robin;
+    ops.init = init_fails;
+    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_BUSY);
+    task_yield(); /* the old one still serves, with its state */
+    KTEST_STATUS(sched_policy_set(0, &sched_round_robin), HX_OK);
+    task_yield();
+}
+
 static void mark_cpu(void *arg)
 {
     __atomic_fetch_or((u64 *)arg, 1ull << hal_cpu_number(), __ATOMIC_RELAXED);

@@ -7,12 +7,14 @@
  *     @ktest skip SUITE.NAME: REASON
  *     @ktest end
  * N lines of the middle kind; the exit status is 1 when one of them is a FAIL, or when N is 0.
- * Owns:      nothing.      Context: thread, the last init step.
+ * Owns:      nothing.      Context: thread, the last init step. Each test begins confined to the boot
+ *            CPU; one that wants others lifts that.
  * A test that hangs is killed by the host: a watchdog here would be one more thing under test.
  */
 #include <core/console.h>
 #include <core/init.h>
 #include <core/panic.h>
+#include <core/sched.h>
 #include <helix/cmdline.h>
 #include <helix/format.h>
 #include <ktest.h>
@@ -48,6 +50,7 @@ static enum hx_status run_tests(void)
     HX_SET_FOREACH (ktests, it) {
         if (is_wanted(*it, glob)) {
             const char *why;
+            HX_IGNORE(sched_affinity_set(task_current(), 1), "the boot CPU is online");
             enum ktest_verdict verdict = ktest_run(*it, &why);
             failed += verdict == KTEST_FAILED;
             report(*it, verdict, why);

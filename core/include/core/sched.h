@@ -14,6 +14,10 @@ extern const struct sched_policy_ops sched_round_robin;
 /* Sets up the run queues. Context: early. */
 enum hx_status sched_init(const struct sched_policy_ops *policy) HX_MUST_CHECK;
 
+/* Hands the queue of a CPU, with all that is runnable on it, to another policy.
+ * Return: HX_OK; HX_ERR_ABI; what its init said, nothing changed. Any but NMI. */
+enum hx_status sched_policy_set(cpu_id_t cpu, const struct sched_policy_ops *ops) HX_MUST_CHECK;
+
 /* The run queue of a CPU that starts: `idle` is its running task. That CPU, interrupts masked. */
 void sched_cpu_online(struct task *idle);
 

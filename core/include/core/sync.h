@@ -65,10 +65,9 @@ enum hx_status condition_wait(struct condition *condition, struct mutex *mutex,
 void condition_signal(struct condition *condition);
 void condition_broadcast(struct condition *condition);
 
-/* Read-write lock; a waiting writer holds new readers back. */
+/* Read-write lock, given out in the order of asking: a waiting writer holds new readers back. */
 struct rwlock {
     s32 readers; /* queue.lock; -1: a writer has it */
-    u32 writers_waiting;
     struct wait_queue queue;
 };
 

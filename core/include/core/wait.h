@@ -34,7 +34,10 @@ void wait_queue_init(struct wait_queue *queue);
  * passed; HX_ERR_CANCELLED, the task was killed. Context: thread. */
 enum hx_status wait_locked(struct wait_queue *queue, u64 deadline_ns) HX_MUST_CHECK;
 
-/* The same, and restores the interrupt state that spin_lock_irq() gave. */
+/* The same, and says what for, to who looks at the queue with wait_first_tag_locked(). */
+enum hx_status wait_locked_tagged(struct wait_queue *queue, u64 deadline_ns, u32 tag) HX_MUST_CHECK;
+
+/* The same as wait_locked(), and restores the interrupt state that spin_lock_irq() gave. */
 enum hx_status wait_locked_irq(struct wait_queue *queue, u64 deadline_ns, u64 irqs) HX_MUST_CHECK;
 
 /* The same for waits that a kill must not end: the holder of what is waited for is in the kernel
@@ -45,6 +48,7 @@ void wait_locked_uncancellable(struct wait_queue *queue);
 struct wait_entry {
     struct list_node node;
     struct task *task;
+    u32 tag;      /* of wait_locked_tagged(), otherwise 0 */
     bool woken;   /* a */
     bool expired; /* a */
     struct timer timer;
@@ -60,6 +64,16 @@ static inline struct task *wait_first_locked(struct wait_queue *queue)
 
 /* In <core/sched.h>: a blocked task becomes ready. Interrupts masked. */
 bool sched_wake_masked(struct task *task);
+
+/* What the first waiter waits for. False: nobody waits. The queue's lock is held. */
+static inline bool wait_first_tag_locked(const struct wait_queue *queue, u32 *out_tag)
+{
+    if (list_is_empty(&queue->waiters)) {
+        return false;
+    }
+    *out_tag = LIST_ENTRY(queue->waiters.next, struct wait_entry, node)->tag;
+    return true;
+}
 
 /* Wakes the first waiter and gives the task, or NULL. The queue's lock is held. In line: half of
  * what a wake-up costs would be the calls. */

@@ -29,7 +29,7 @@
 #define PAGES_MAX   8
 #define SPACE_VA    0x40000000ul
 #define RESERVE     2048 /* free frames below which a worker only gives back */
-#define ONE_IN_FAIL 64   /* operations make a later allocation fail */
+#define ONE_IN_FAIL 16   /* operations has allocations fail, its own and others' meanwhile */
 
 enum item_kind {
     ITEM_NONE,
@@ -362,12 +362,11 @@ static void exchange(struct stress_worker *w, struct item *item)
 static void do_one(struct stress_worker *w)
 {
     struct item *item = &((struct own *)w->own)->items[stress_below(w, ITEMS)];
-    if (stress_below(w, ONE_IN_FAIL) == 0) {
-        if (stress_below(w, 2)) {
-            heap_fail_after(1 + stress_below(w, 20));
-        } else {
-            frame_fail_after(1 + stress_below(w, 20));
-        }
+    bool fail = stress_below(w, ONE_IN_FAIL) == 0;
+    if (fail && stress_below(w, 2)) {
+        heap_fail_after(1 + stress_below(w, 5));
+    } else if (fail) {
+        frame_fail_after(1 + stress_below(w, 5));
     }
     if (stress_below(w, 4) == 0) {
         exchange(w, item);
@@ -379,6 +378,10 @@ static void do_one(struct stress_worker *w)
             stress_count(&w->run->failed);
             item->kind = ITEM_NONE;
         }
+    }
+    if (fail) {
+        heap_fail_after(0);
+        frame_fail_after(0);
     }
     if (stress_below(w, 8) == 0) {
         task_yield();
