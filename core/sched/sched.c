@@ -457,6 +457,14 @@ bool sched_wake_masked(struct task *task)
     return asleep;
 }
 
+void task_block_cancel(void)
+{
+    struct task *task = task_current();
+    struct run_queue *rq = lock_queue_of(task);
+    task->state = TASK_RUNNING;
+    spin_unlock(&rq->lock);
+}
+
 bool sched_wake(struct task *task)
 {
     u64 irqs = hal_irq_save();

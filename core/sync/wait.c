@@ -27,7 +27,7 @@ static void wait_expired(struct timer *timer)
 
 static HX_NOINLINE enum hx_status wait_abandon(struct wait_queue *queue, struct wait_entry *entry)
 {
-    entry->task->state = TASK_RUNNING;
+    task_block_cancel();
     list_remove(&entry->node);
     spin_unlock(&queue->lock);
     return HX_ERR_CANCELLED;

@@ -37,7 +37,7 @@ def verify_kernel(path, linked, arch, variant):
     undefined = [s.name for s in elffile.Elf(linked).symbols() if s.name and not s.section]
     if undefined:
         raise HelixError(f"verify: {linked}: undefined symbols: {', '.join(undefined)}")
-    ships = os.path.basename(path) == "helix-kernel"  # a test kernel may be of any size
+    ships = os.path.basename(path) != "helix-kernel-test"  # that one may be of any size
     if ships and variant == "release" and len(elf.data) > RELEASE_MAX_BYTES:
         raise HelixError(f"verify: {path}: {len(elf.data)} bytes, more than {RELEASE_MAX_BYTES}")
     if arch == "x86_64":

@@ -96,6 +96,10 @@ void task_yield(void);
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
 
+/* Takes back that the current task is about to block. Under the run queue's lock: a waker that has
+ * seen it asleep writes its state, and must not do so after this. Interrupts masked. */
+void task_block_cancel(void);
+
 /* Says that the current task is about to block in `state`. False: it has been killed, so that a
  * wait which a kill ends must not begin; it runs on then. Interrupts masked; its waker may find it.
  */
@@ -106,7 +110,7 @@ static inline bool task_block_prepare(enum task_state state)
     /* Against task_kill(): it sets `killed` and then looks at the state. One of the two sees. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (hx_unlikely(__atomic_load_n(&task->killed, __ATOMIC_RELAXED))) {
-        task->state = TASK_RUNNING;
+        task_block_cancel();
         return false;
     }
     return true;
