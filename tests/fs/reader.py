@@ -230,9 +230,9 @@ class Image:
                 room = len(content[oid]) - off * BLOCK
                 if room > 0:
                     content[oid][off * BLOCK:off * BLOCK + min(room, len(data))] = data[:room]
-        found, todo = {}, [(b"", 1)]
-        while todo:
-            prefix, dir_ino = todo.pop()
+        found, open_dirs = {}, [(b"", 1)]
+        while open_dirs:
+            prefix, dir_ino = open_dirs.pop()
             for name_bytes, ino in names.get(dir_ino, []):
                 path, inode = prefix + b"/" + name_bytes, inodes[ino]
                 is_dir = inode["mode"] >> 12 == 4
@@ -243,7 +243,7 @@ class Image:
                     "size": inode["entries"] if is_dir else inode["size"],
                     "crc32": zlib.crc32(content[ino]) if has_content else 0}
                 if is_dir:
-                    todo.append((path, ino))
+                    open_dirs.append((path, ino))
         return found
 
 

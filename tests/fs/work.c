@@ -911,8 +911,8 @@ bool work_step(struct work *w)
 struct walk {
     struct hfs_subvol *sv;
     u64 sum;
-    u64 todo[4 * WORK_INODES], seen[4 * WORK_INODES];
-    u32 todo_count, seen_count;
+    u64 left[4 * WORK_INODES], seen[4 * WORK_INODES];
+    u32 left_count, seen_count;
     u64 dir;
 };
 
@@ -938,8 +938,8 @@ static bool visit(void *ctx, const char *name, size_t len, u64 ino, u8 type, u64
         return true;
     }
     k->sum += hash_entry(k->dir, name, len, ino);
-    if (!seen(k, ino) && k->todo_count < HX_ARRAY_SIZE(k->todo)) {
-        k->todo[k->todo_count++] = ino;
+    if (!seen(k, ino) && k->left_count < HX_ARRAY_SIZE(k->left)) {
+        k->left[k->left_count++] = ino;
     }
     return true;
 }
@@ -1007,9 +1007,9 @@ enum hx_status work_hash(struct hfs *fs, u64 *out_hash)
         return status;
     }
     seen(&walk, HFS_INO_ROOT);
-    walk.todo[walk.todo_count++] = HFS_INO_ROOT;
-    while (walk.todo_count > 0 && status == HX_OK) {
-        status = walk_one(&walk, walk.todo[--walk.todo_count]);
+    walk.left[walk.left_count++] = HFS_INO_ROOT;
+    while (walk.left_count > 0 && status == HX_OK) {
+        status = walk_one(&walk, walk.left[--walk.left_count]);
     }
     hfs_subvol_put(walk.sv);
     *out_hash = walk.sum;

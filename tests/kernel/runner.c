@@ -7,9 +7,9 @@
  *     @ktest skip SUITE.NAME: REASON
  *     @ktest end
  * N lines of the middle kind; the exit status is 1 when one of them is a FAIL, or when N is 0.
- * Owns:      nothing.      Context: thread, the last init step. Each test begins confined to the boot
- *            CPU; one that wants others lifts that.
- * A test that hangs is killed by the host: a watchdog here would be one more thing under test.
+ * Owns:      nothing.      Context: thread, the last init step. Each test begins confined to the
+ * boot CPU; one that wants others lifts that. A test that hangs is killed by the host: a watchdog
+ * here would be one more thing under test.
  */
 #include <core/console.h>
 #include <core/init.h>
