@@ -472,6 +472,7 @@ static enum hx_status moved_to(struct hfs_inode *inode, struct hfs_inode *from,
 
 static enum hx_status rename_exchange(const struct rename *r)
 {
+    HX_ASSERT(r->target != NULL); /* rename_check() */
     enum hx_status status = dir_set(r->to_dir, r->to, r->inode->ino, r->inode->d.mode);
     if (status == HX_OK) {
         status = dir_set(r->from_dir, r->from, r->target->ino, r->target->d.mode);

@@ -450,6 +450,7 @@ static enum hx_status read_page(struct reader *r, u64 index, u32 from, u32 n, u8
     struct hfs_block *block = NULL;
     enum hx_status status = block_get(inode, r->at.start, r->at.ext, index, &block);
     if (status == HX_OK) {
+        HX_ASSERT(block != NULL);
         memcpy(dst, block->data + from, n);
         arc_put(&inode->sv->fs->arc, &block->arc);
     }
@@ -840,7 +841,9 @@ enum hx_status file_writeback(struct hfs_inode *inode)
     enum hx_status status = HX_OK;
     bool any = false;
     while (status == HX_OK && inode->page_count > 0) {
-        u64 index = LIST_FIRST(&inode->pages, struct hfs_page, link)->index;
+        const struct hfs_page *first = LIST_FIRST(&inode->pages, struct hfs_page, link);
+        HX_ASSERT(first != NULL); /* page_count counts them */
+        u64 index = first->index;
         bool seal = wants_sealing(inode);
         u32 n = run_of_pages(inode, index, seal ? HFS_SEALED_MAX : HFS_EXTENT_MAX), done = 0;
         status = seal ? write_sealed(inode, index, n, &done) : write_plain(inode, index, n, &done);

@@ -141,8 +141,9 @@ void subvol_trim(struct hfs *fs)
 
 void subvol_forget_all(struct hfs *fs)
 {
-    while (!list_is_empty(&fs->subvols)) {
-        subvol_free(LIST_FIRST(&fs->subvols, struct hfs_subvol, link));
+    struct hfs_subvol *sv;
+    while ((sv = LIST_FIRST(&fs->subvols, struct hfs_subvol, link)) != NULL) {
+        subvol_free(sv);
     }
 }
 

@@ -36,22 +36,21 @@ struct verify {
     struct hfs *fs;
     const struct hfs_verify_opts *opts;
     struct hfs_verify_result *out;
-    bool repair;
     struct hfs_scrub_result *scrub;
     u64 **used, **live;             /* a bitmap for each group, NULL: nothing */
     u8 *buf, *buf2;                 /* a node each */
     u64 snap_blocks, shared_blocks; /* of the present chain */
-    bool dying;                     /* the present chain has a snapshot being destroyed */
     /* Present tree */
     struct hfs_subvol *sv;
     u64 bound; /* births up to it were seen in an older snapshot */
-    bool is_live;
     struct array inodes, links, orphans;
     struct inode_note note;
     struct hfs_dinode d;
-    bool in_inode;
     u64 blocks, xattrs, next_block;
     enum hx_status status; /* why it cannot go on */
+    bool repair;
+    bool dying; /* the present chain has a snapshot being destroyed */
+    bool is_live, in_inode;
 };
 
 static void problem(struct verify *v, const char *fmt, ...) HX_PRINTF(2, 3);
