@@ -182,6 +182,8 @@ static enum hx_status root_find(struct hfs *fs, const u8 *ring)
         if (status == HX_ERR_NO_MEMORY || status == HX_ERR_IO) {
             answer = status;
         }
+        log_warn("helixfs", "the root of group %lu is damaged (%s): falling back to the one before",
+                 best->txg, hx_status_name(status));
         below = best->txg;
     }
 }

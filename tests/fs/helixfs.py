@@ -50,6 +50,20 @@ def test_damaged_images(t):
     assert " 0 unnoticed" in program(t, "imagefuzz", "--seconds", 20)
 
 
+def flips(t, stride, kind, timeout=280):
+    last = program(t, "flips", "--ops", stride, kind=kind, timeout=timeout)
+    assert " 0 unnoticed" in last and last.endswith(" 0 wrong answers"), last
+    return last
+
+
+def test_flipped_bits_are_noticed(t):
+    flips(t, 97, "fast")
+
+
+def test_flipped_bits_are_noticed_under_sanitizers(t):
+    flips(t, 1511, "checked")
+
+
 def test_tools_refuse_what_is_no_image(t):
     t.build("host")
     path = f"{t.tmp}/noise"

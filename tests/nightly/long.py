@@ -62,3 +62,7 @@ def test_every_command_line_of_noise_is_survived(t, arch):
         guest.send(re.sub(r"[a-z](?=[a-z])", lambda m: m[0] + "7", line) + "\r")
     guest.send("\x15\recho alive\r")
     guest.expect(r"^alive\r?$", 60)
+
+
+def test_every_bit_of_metadata(t):
+    load("tests/fs/helixfs.py").flips(t, 1, "fast", timeout=3600)
