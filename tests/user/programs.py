@@ -116,8 +116,8 @@ def test_nothing_is_leaked(t, arch):
 
 @arches
 def test_benchmarks_print_figures(t, arch):
-    """Without the instruction clock the numbers mean little; their form is what counts here."""
-    result = t.exec("run bench-user --json", arch=arch, timeout=120)
+    """Under the instruction clock: without it a slice may end between two that take turns."""
+    result = t.exec("run bench-user --json", arch=arch, timeout=120, icount=True)
     assert result.status == 0, result.output
     figures = [json.loads(line) for line in result.output.splitlines()]
     assert {f["name"] for f in figures} == {
