@@ -14,6 +14,7 @@
 #include <core/time.h>
 #include <hal/events.h>
 #include <hal/serial.h>
+#include <helix/bits.h>
 #include <helix/format.h>
 #include <helix/irq.h>
 #include <helix/log.h>
@@ -161,21 +162,37 @@ void console_input_init(void)
     }
 }
 
-u8 console_read(void)
+enum hx_status console_read_until(u8 *out, u64 deadline_ns)
 {
     for (;;) {
         u64 state = spin_lock_irq(&input.lock);
-        if (input.tail != input.head) {
-            u8 byte = input.ring[input.head++ % INPUT_SIZE];
-            spin_unlock_irq(&input.lock, state);
-            return byte;
+        bool found = input.tail != input.head;
+        if (found) {
+            *out = input.ring[input.head++ % INPUT_SIZE];
         }
         spin_unlock_irq(&input.lock, state);
-        if (input.polled) {
+        if (found) {
+            return HX_OK;
+        }
+        u64 now = time_now_ns();
+        enum hx_status status = HX_ERR_TIMED_OUT;
+        if (deadline_ns > now && input.polled) {
+            status = task_sleep_until(hx_min_u64(deadline_ns, now + POLL_NS));
             serial_received(NULL, HX_IRQ_NONE);
-            HX_IGNORE(task_sleep_until(time_now_ns() + POLL_NS), "it looks again anyway");
-        } else {
-            HX_IGNORE(event_wait(&input.arrived, WAIT_FOREVER), "it looks again anyway");
+        } else if (deadline_ns > now) {
+            status = event_wait(&input.arrived, deadline_ns);
+        }
+        if (status != HX_OK) {
+            return status;
         }
     }
+}
+
+u8 console_read(void)
+{
+    u8 byte;
+    while (console_read_until(&byte, WAIT_FOREVER) != HX_OK) {
+        /* without a deadline only a kill ends a wait, and this is for tasks that nobody kills */
+    }
+    return byte;
 }

@@ -13,6 +13,7 @@
 #include <core/cpu.h>
 #include <core/irq.h>
 #include <core/spinlock.h>
+#include <core/trace.h>
 #include <hal/events.h>
 #include <helix/log.h>
 
@@ -79,6 +80,17 @@ out_unlock:
     return status;
 }
 
+/* This CPU is in thread context, so it waits for others only. */
+void irq_quiesce(void)
+{
+    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
+        struct cpu *cpu = &cpus[__builtin_ctzll(mask)];
+        while (__atomic_load_n(&cpu->irq_depth, __ATOMIC_ACQUIRE)) {
+            hal_cpu_relax();
+        }
+    }
+}
+
 enum hx_status irq_unregister(struct irq_action *action)
 {
     if (action->irq >= hal_irq.lines) {
@@ -104,14 +116,7 @@ enum hx_status irq_unregister(struct irq_action *action)
         }
     }
     spin_unlock_irq(&irqs.lock, state);
-    /* A dispatch that started before may still hold the action; this CPU is in thread context, so
-     * it waits for others only. */
-    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
-        struct cpu *cpu = &cpus[__builtin_ctzll(mask)];
-        while (__atomic_load_n(&cpu->irq_depth, __ATOMIC_ACQUIRE)) {
-            hal_cpu_relax();
-        }
-    }
+    irq_quiesce(); /* a dispatch that started before may still hold the action */
     return HX_OK;
 }
 
@@ -136,7 +141,9 @@ void hal_event_irq(struct hal_trap_frame *frame)
         __atomic_fetch_add(&irqs.spurious, 1, __ATOMIC_RELAXED);
         return;
     }
+    u64 begin = trace_span_begin(TRACE_IRQ);
     struct cpu *cpu = cpu_this();
+    cpu_idle_ends(cpu);
     __atomic_store_n(&cpu->irq_depth, cpu->irq_depth + 1, __ATOMIC_SEQ_CST);
     struct irq_line *line = &irqs.lines[irq];
     bool claimed = false;
@@ -154,6 +161,7 @@ void hal_event_irq(struct hal_trap_frame *frame)
         report_unhandled(irq, line);
     }
     __atomic_store_n(&cpu->irq_depth, cpu->irq_depth - 1, __ATOMIC_RELEASE);
+    trace_irq_end(frame, begin, irq);
     hal_irq.eoi(irq);
 }
 

@@ -9,7 +9,9 @@
  */
 #include <core/console.h>
 #include <core/debug.h>
+#include <core/guard.h>
 #include <core/log.h>
+#include <core/orchestrator.h>
 #include <core/panic.h>
 #include <core/time.h>
 #include <hal/cpu.h>
@@ -103,6 +105,7 @@ HX_NO_SANITIZE HX_NORETURN static void report(const struct hal_trap_frame *frame
 {
     hal_irq_disable();
     u32 depth = __atomic_fetch_add(&state.depth, 1, __ATOMIC_RELAXED);
+    HX_IGNORE(system_state_set(SYSTEM_PANIC), "a second panic finds it set");
     console_panic();
     log_panic();
     if (depth > 0) {
@@ -160,6 +163,7 @@ void panic_trap(const struct hal_trap_frame *frame, const char *fmt, ...)
 
 void hx_assert_failed(const char *expr, const char *file, int line)
 {
+    guard_assert((vaddr_t)__builtin_return_address(0), expr);
     panic("assertion failed: %s at %s:%d", expr, file, line);
 }
 

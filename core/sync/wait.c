@@ -25,14 +25,6 @@ static void wait_expired(struct timer *timer)
     task_wake(entry->task);
 }
 
-static HX_NOINLINE enum hx_status wait_abandon(struct wait_queue *queue, struct wait_entry *entry)
-{
-    task_block_cancel();
-    list_remove(&entry->node);
-    spin_unlock(&queue->lock);
-    return HX_ERR_CANCELLED;
-}
-
 static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 deadline_ns,
                                                bool cancellable, u32 tag)
 {
@@ -51,17 +43,12 @@ static HX_ALWAYS_INLINE enum hx_status wait_on(struct wait_queue *queue, u64 dea
     for (;;) {
         /* Before the lock is given up: a waker that comes next finds a task to wake. */
         task->state = TASK_BLOCKED;
-        if (cancellable) {
-            /* Against task_kill(): it sets `killed` and then looks at the state. One of the two
-             * sees. */
-            __atomic_thread_fence(__ATOMIC_SEQ_CST);
-            if (hx_unlikely(__atomic_load_n(&task->killed, __ATOMIC_RELAXED))) {
-                status = wait_abandon(queue, &entry);
-                break;
-            }
-        }
         spin_unlock(&queue->lock);
-        task_block(TASK_BLOCKED);
+        if (cancellable) {
+            task_block_cancellable(TASK_BLOCKED);
+        } else {
+            task_block(TASK_BLOCKED);
+        }
         if (hx_likely(__atomic_load_n(&entry.woken, __ATOMIC_ACQUIRE))) {
             break;
         }

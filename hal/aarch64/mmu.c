@@ -219,6 +219,28 @@ static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t v
     return entry_table(*entry);
 }
 
+/* The same, looked for first where it was last: a program's pages lie together. */
+enum {
+    PORT_ASID,
+    NEAR_SPAN,
+    NEAR_PARENT
+}; /* in hal_space.port; va >> 21, address of the descriptor */
+#define NEAR_NONE (~0ull)
+
+static HX_ALWAYS_INLINE u64 *leaf_table_near(struct hal_space *space, vaddr_t va, u64 **out_parent)
+{
+    if (hx_likely(space->port[NEAR_SPAN] == va >> level_shift(LEVELS - 2))) {
+        *out_parent = (u64 *)space->port[NEAR_PARENT];
+        return entry_table(**out_parent);
+    }
+    u64 *table = leaf_table(space, va, out_parent);
+    if (table != NULL) {
+        space->port[NEAR_SPAN] = va >> level_shift(LEVELS - 2);
+        space->port[NEAR_PARENT] = (u64)*out_parent;
+    }
+    return table;
+}
+
 /* True when every page of the range is mapped, or (mapped false) none is. */
 static bool range_is(const struct hal_space *space, vaddr_t va, u64 size, bool mapped)
 {
@@ -301,6 +323,7 @@ static u64 chunk_size(vaddr_t va, u64 size, u32 level)
 /* An emptied table waits on the space's list until the caller has flushed. */
 static void table_retire(struct hal_space *space, u64 entry)
 {
+    space->port[NEAR_SPAN] = NEAR_NONE;
     *entry_table(entry) = space->freed;
     space->freed = entry & PTE_ADDRESS;
 }
@@ -603,7 +626,7 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     vaddr_t last = va + (size - 1);
     u64 root_count = 0, *parent = NULL, *table = NULL;
     if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
-        table = leaf_table(space, va, &parent);
+        table = leaf_table_near(space, va, &parent);
     }
     if (table != NULL) {
         update_leaves(parent, table, va, last, fn, ctx);
@@ -613,6 +636,56 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     }
     publish();
     return status;
+}
+
+static enum hx_status mmu_split(struct hal_space *space, vaddr_t va)
+{
+    return border_make(space, va);
+}
+
+/* User pages of normal memory, by MAP_WRITE and MAP_EXEC: worked out by the compiler, for the path
+ * of page faults. */
+#define USER_LEAF(perms)                                                                           \
+    (PTE_TYPE_PAGE | PTE_ACCESSED | PTE_INNER | PTE_INDEX(MMU_INDEX_NORMAL) | PTE_USER | PTE_PXN | \
+     PTE_NOT_GLOBAL | (perms))
+static const u64 user_leaves[] = {
+    [0] = USER_LEAF(PTE_READ_ONLY | PTE_UXN),
+    [MAP_WRITE] = USER_LEAF(PTE_UXN),
+    [MAP_EXEC] = USER_LEAF(PTE_READ_ONLY),
+};
+
+static enum hx_status mmu_page_map(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(table == NULL)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = &table[level_index(va, LEVELS - 1)];
+    if (hx_unlikely(*entry != 0)) {
+        return HX_ERR_EXISTS;
+    }
+    *entry = pa | (hx_likely((flags & ~(MAP_WRITE | MAP_EXEC)) == MAP_USER)
+                       ? user_leaves[flags & (MAP_WRITE | MAP_EXEC)]
+                       : attrs_from_flags(flags) | PTE_TYPE_PAGE);
+    count_add(parent, 1);
+    publish();
+    return HX_OK;
+}
+
+static enum hx_status mmu_page_unmap(struct hal_space *space, vaddr_t va, paddr_t *out_pa)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(table == NULL || (*parent & COUNT_MASK) == 1ull << COUNT_SHIFT)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = &table[level_index(va, LEVELS - 1)], leaf = *entry;
+    if (hx_unlikely(leaf == 0)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *entry = 0; /* the caller's flush publishes it */
+    count_add(parent, (u64)-1);
+    *out_pa = leaf & PTE_ADDRESS;
+    return HX_OK;
 }
 
 /* Address space identifiers: 1 to 255, of a space each while there are any. The other spaces share
@@ -641,14 +714,15 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     paddr_t root;
     enum hx_status status = hal_event_table_alloc(&root);
     if (status == HX_OK) {
-        *space = (struct hal_space){.root = root, .port[0] = asid_alloc()};
+        *space = (struct hal_space){
+            .root = root, .port[PORT_ASID] = asid_alloc(), .port[NEAR_SPAN] = NEAR_NONE};
     }
     return status;
 }
 
 static void mmu_space_fini(struct hal_space *space)
 {
-    u64 asid = space->port[0];
+    u64 asid = space->port[PORT_ASID];
     if (asid != 0) {
         __asm__ volatile(
             "dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
@@ -684,7 +758,7 @@ static void mmu_activate(struct hal_space *space)
                            image_phys(port_ttbr1_replace_code));
         mmu.running = true;
     }
-    u64 asid = space->root != 0 ? space->port[0] : 0;
+    u64 asid = space->root != 0 ? space->port[PORT_ASID] : 0;
     u64 state = hal_irq_save();
     sysreg_write(ttbr0_el1, user | asid << ASID_SHIFT);
     sysreg_isb();
@@ -713,8 +787,12 @@ const struct hal_mmu_ops hal_mmu = {
     .walk = mmu_walk,
     .replace = mmu_replace,
     .update = mmu_update,
+    .split = mmu_split,
+    .page_map = mmu_page_map,
+    .page_unmap = mmu_page_unmap,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
+    .split_hides = true,
     .flush_is_global = true,
     .activate = mmu_activate,
     .flush = mmu_flush,

@@ -139,7 +139,7 @@ void port_syscall(struct hal_trap_frame *frame)
 {
     hal_event_syscall(frame);
     hal_irq_disable();
-    hal_event_return(frame);
+    hal_event_return_user();
 }
 
 void port_trap_irq(struct hal_trap_frame *frame)

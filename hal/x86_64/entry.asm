@@ -164,7 +164,7 @@ port_syscall:
         ; has been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
         mov     rcx, [rsp + FRAME_RIP]
         cmp     rcx, [rsp + FRAME_RCX]
-        jne     trap_return
+        jne     syscall_return_all
         mov     rax, rcx
         shr     rax, USER_BITS
         jnz     trap_return
@@ -178,6 +178,34 @@ port_syscall:
         mov     rdx, [rsp + FRAME_RDX]
         mov     rax, [rsp + FRAME_RAX]
         mov     rsp, [rsp + FRAME_RSP]
+        swapgs
+        o64 sysret
+
+; The frame of a system call was changed: by SYSRET where it can, since IRET takes many times as long.
+; What SYSRET cannot load is RCX and R11, which a system call loses anyway.
+syscall_return_all:
+        cmp     dword [rsp + FRAME_VECTOR], VECTOR_SYSCALL_NUMBER
+        jne     trap_return
+        mov     rax, rcx
+        shr     rax, USER_BITS
+        jnz     trap_return
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        add     rsp, 8
+        pop     r10
+        pop     r9
+        pop     r8
+        pop     rbp
+        pop     rdi
+        pop     rsi
+        pop     rdx
+        add     rsp, 8
+        pop     rbx
+        pop     rax
+        mov     r11, [rsp + FRAME_RFLAGS - FRAME_VECTOR]
+        mov     rsp, [rsp + FRAME_RSP - FRAME_VECTOR]
         swapgs
         o64 sysret
 

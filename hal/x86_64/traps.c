@@ -127,7 +127,7 @@ void trap_syscall(struct hal_trap_frame *frame)
     hal_irq_enable();
     hal_event_syscall(frame);
     hal_irq_disable();
-    hal_event_return(frame);
+    hal_event_return_user();
 }
 
 /* An NMI blocks the next one until an IRET, so it returns straight to what it interrupted. */

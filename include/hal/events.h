@@ -31,6 +31,9 @@ void hal_event_syscall(struct hal_trap_frame *frame);
  * overflows. Context: that of the interrupted code, interrupts masked. */
 void hal_event_return(struct hal_trap_frame *frame);
 
+/* The same where it is known to be user mode: after a system call. */
+void hal_event_return_user(void);
+
 /* Memory for good: the top of a kernel stack between guard pages, for exceptions of a CPU that is
  * about to be started. Return: HX_OK, HX_ERR_NO_MEMORY. Context: thread. */
 enum hx_status hal_event_stack_alloc(vaddr_t *out_top) HX_MUST_CHECK;

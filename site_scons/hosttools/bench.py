@@ -20,11 +20,12 @@ CPU = {"x86_64": "max,-erms", "aarch64": "cortex-a57"}
 NONCE = "0123456789abcdef"      # the same for every run, so that every run is the same
 
 
-def machine(arch, variant="release"):
-    """The one machine that figures are comparable on."""
+def machine(arch, variant="release", disks=()):
+    """The one machine that figures are comparable on; block.* want a disk."""
     if arch not in CPU:
         raise HelixError(f"bench: --arch {arch} does not boot; choose x86_64 or aarch64")
-    return Machine(arch=arch, variant=variant, cpu=CPU[arch], icount=True, mib=256)
+    return Machine(arch=arch, variant=variant, cpu=CPU[arch], icount=True, mib=256,
+                   disks=list(disks))
 
 
 def parse(text, arch):
@@ -60,7 +61,9 @@ def run(what, names, timeout):
     inside = [name for name in names if name != "size.kernel"]
     figures = {}
     if inside or not names:
-        result = run_command(what, " ".join(["bench", "--json", *inside]), timeout, nonce=NONCE)
+        names_line = " ".join(["--json", *inside])
+        result = run_command(what, f"bench {names_line}", timeout,
+                             nonce=NONCE)
         if result.status != 0:
             raise HelixError("bench: " + (result.reason or
                                           f"the guest's bench exits with {result.status}"),

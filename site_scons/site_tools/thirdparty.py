@@ -13,8 +13,12 @@ from hosttools.errors import HelixError
 from SCons.Script import GetOption
 from site_tools.buildlog import step_action
 
-PARTS = {"aarch64": ("libfdt-arm64", "console-font"), "x86_64": ("console-font",), "host": ()}
-INCLUDE = {"libfdt-arm64": "usr/include"}
+PARTS = {"aarch64": ("libfdt-arm64", "console-font", "libsodium"),
+         "x86_64": ("console-font", "libsodium"), "host": ()}
+INCLUDE = {"libfdt-arm64": ("usr/include",),
+           "libsodium": ("src/libsodium/include", "src/libsodium/include/sodium")}
+# What the sources of a part are compiled with: processors of 64 bits, and no warnings of ours.
+FLAGS = {"libsodium": ["-w", "-DCONFIGURED=1", "-DHAVE_TI_MODE=1"]}
 LIBRARY = {"aarch64": [("libfdt-arm64", "usr/lib/aarch64-linux-gnu/libfdt.a")]}
 FONT = ("console-font", "usr/share/consolefonts/Lat15-Fixed16.psf.gz")
 
@@ -60,7 +64,9 @@ def font(env):
 
 def generate(env):
     env.AddMethod(font, "Font")
-    env.AddMethod(lambda e, part: parts.part_path(part, INCLUDE[part]), "PartInclude")
+    env.AddMethod(lambda e, part: [word for folder in INCLUDE[part] for word in
+                                   ("-isystem", parts.part_path(part, folder))], "PartInclude")
+    env.AddMethod(lambda _env, part: FLAGS[part], "PartFlags")
     arch = env["arch"]
     env["PART_LIBRARIES"] = ["#" + parts.part_path(*lib) for lib in LIBRARY.get(arch, ())]
     if GetOption("help") or GetOption("clean"):

@@ -29,7 +29,8 @@ MACHINE = {
 CANARY = {"x86_64": ["-mstack-protector-guard=global"], "aarch64": []}
 
 VARIANT = {
-    "release": ["-O2", "-fno-stack-protector"],
+    "release": ["-O2", "-fno-stack-protector", "-fno-align-loops", "-fno-align-jumps",
+                "-falign-functions=4"],
     "debug": ["-O1", "-DHX_DEBUG=1", "-fstack-protector-strong"],
     "asan": """-O1 -DHX_DEBUG=1 -DHX_UBSAN=1 -DHX_KASAN=1 -fstack-protector-strong""".split(),
 }

@@ -32,22 +32,19 @@ void dis_rq_unlock(struct dis_rq *rq)
     dis_port_unlock(&rq->lock);
 }
 
-struct sched_ctx *dis_current(const struct dis_rq *rq)
-{
-    return rq->curr;
-}
-
 void dis_rq_init(struct dis_rq *rq, u32 cpu)
 {
     rq->cpu = cpu;
+    dis_port_lock_init(&rq->lock, DIS_RANK_RUNQUEUE);
+    dis_port_lock_init(&rq->inbox_lock, DIS_RANK_INBOX);
     rq->timer_at = DIS_NEVER;
     rq->slice_end = DIS_NEVER;
     rq->throttled_until = DIS_NEVER;
     rq->bg_left = DIS_BG_QUANTUM;
+    rq->single = dis.config.cpus == 1;
     list_init(&rq->queues);
     list_init(&rq->throttled);
     list_init(&rq->inbox);
-    rq->inbox_open = true;
 }
 
 /* ---- membership of the fair layers ---- */
@@ -308,10 +305,91 @@ static u64 rq_charge(struct dis_rq *rq, struct sched_ctx *ctx, bool ends, u64 no
     return ran;
 }
 
+/* ---- calm ---- */
+
+/* What the short paths do not count as they go. `now`: up to when something has run. */
+static void stats_flush(struct dis_rq *rq, u64 now)
+{
+    rq->stats.busy_ns[DIS_LAYER_FAIR] += now - rq->calm_start;
+    rq->stats.switches[DIS_LAYER_FAIR] += rq->quick_switches;
+    rq->calm_start = now;
+    rq->quick_switches = 0;
+}
+
+void dis_learn(struct sched_ctx *ctx, u64 woken_ns, u64 now)
+{
+    ctx->acct.max_wake_ns = hx_max_u64(ctx->acct.max_wake_ns, now - woken_ns);
+    dis_opt_block(ctx, woken_ns);
+    ctx->slept_ns = woken_ns - ctx->stop_ns;
+    dis_opt_wake(ctx, woken_ns);
+}
+
+/* Nothing waits but, maybe, rq->next: the current context, which is the only one of the fair layer
+ * or none, leaves its queue and runs without one. */
+static void rq_calm_down(struct dis_rq *rq, struct sched_ctx *curr, u64 now)
+{
+    if (rq->edf.first != NULL || rq->waiting.first != NULL || rq->idle->nr != 0 ||
+        rq->throttled_until != DIS_NEVER || !list_is_empty(&rq->throttled)) {
+        return;
+    }
+    rq->calm_start = now;
+    if (curr == NULL) {
+        rq->calm = rq->root->nr != 0 ? DIS_CALM_NOT : rq->single ? DIS_CALM_SINGLE : DIS_CALM;
+        return;
+    }
+    if (curr->special || curr->flags != 0 || rq->root->nr != 1 || !dis_layer_is_fair(curr->layer)) {
+        return;
+    }
+    dis_queue_put(rq->root, curr, 0, SCHED_PUT_LEAVE, now);
+    fair_leaves(rq->root, curr, -1);
+    curr->state = SCHED_CTX_RUNNING;
+    rq->slice_end = DIS_NEVER;
+    rq->calm = rq->single ? DIS_CALM_SINGLE : DIS_CALM;
+}
+
+/* Puts the current context and the one that was woken where they belong, as of when that was. */
+void dis_rq_settle(struct dis_rq *rq, u64 now)
+{
+    struct sched_ctx *curr = rq->curr, *next = rq->next;
+    struct dis_queue *q = rq->root;
+    u64 at = next != NULL ? rq->next_ns : now;
+    if (hx_likely(rq->calm == DIS_CALM_NOT)) {
+        return;
+    }
+    rq->calm = DIS_CALM_NOT;
+    rq->next = NULL;
+    if (curr == NULL) {
+        stats_flush(rq, rq->calm_start); /* nothing has run since */
+    } else {
+        if (dis_time_before(at, rq->exec_start)) {
+            at = rq->exec_start; /* another CPU's clock is a little behind */
+        }
+        curr->acct.exec_ns += at - rq->exec_start; /* until then it had no company */
+        rq->exec_start = at;
+        stats_flush(rq, at);
+        dis_queue_add(q, curr, 0, at);
+        fair_leaves(q, curr, 1);
+        rq->slice_ns = dis_queue_start(q, curr, at);
+        rq->slice_end = next != NULL ? at + rq->slice_ns : DIS_NEVER;
+    }
+    if (next != NULL) {
+        next->layer = DIS_LAYER_FAIR;
+        next->acct.wakes_switches++;
+        next->slept_ns = at - next->stop_ns;
+        next->stop_ns = at;
+        next->wake_ns = at + 1;
+        dis_opt_wake(next, at);
+        next->burst_start_ns = next->acct.exec_ns;
+        dis_queue_add(q, next, SCHED_ENQ_WAKE, at);
+        fair_leaves(q, next, 1);
+    }
+}
+
 void dis_account(struct dis_rq *rq, u64 now)
 {
     struct sched_ctx *ctx = rq->curr;
     u64 ran;
+    dis_rq_settle(rq, now);
     if (ctx == NULL) {
         rq->stats.busy_ns[DIS_LAYER_NONE] += now - rq->exec_start;
         rq->exec_start = now;
@@ -684,6 +762,7 @@ static bool rq_is_quiet(const struct dis_rq *rq)
 static HX_NOINLINE struct sched_ctx *schedule_slow(struct dis_rq *rq, u64 now, enum dis_why why)
 {
     struct sched_ctx *prev = rq->curr, *next;
+    dis_rq_settle(rq, now);
     if (hx_likely(prev != NULL)) {
         put_prev(rq, prev, now, why);
     } else {
@@ -716,9 +795,86 @@ static HX_NOINLINE struct sched_ctx *schedule_slow(struct dis_rq *rq, u64 now, e
             }
         }
     }
+    rq_calm_down(rq, next, now);
     dis_timer_program(rq, now);
     rq->quiet = rq_is_quiet(rq);
     return next;
+}
+
+static void trace_switch(struct dis_rq *rq, u64 now)
+{
+    if (rq->curr == NULL) {
+        rq->stats.switches[DIS_LAYER_NONE]++;
+        dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, SCHED_ID_NONE, DIS_LAYER_NONE);
+    } else {
+        dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, rq->curr->id, DIS_LAYER_FAIR);
+    }
+}
+
+/* The current context and the one that waits take turns. One that gives its turn away has no claim
+ * to what it did not use, so nothing is owed when they part. */
+static bool yield_calm(struct dis_rq *rq, struct sched_ctx *prev, u64 now)
+{
+    if (now - rq->next_ns > DIS_QUICK_NS) {
+        return false;
+    }
+    prev->acct.exec_ns += now - rq->exec_start;
+    prev->acct.yields++;
+    prev->acct.wakes_switches--; /* its next start is no wake-up: dis_start_next() adds one */
+    prev->state = SCHED_CTX_WAITING;
+    prev->stop_ns = now;
+    prev->lag_ns = 0;
+    dis_start_next(rq, now);
+    rq->next = prev;
+    rq->next_ns = now;
+    dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, rq->curr->id, DIS_LAYER_FAIR);
+    return true;
+}
+
+/* What a calm CPU has to decide without its queues. Return: false, it is not as simple. */
+static bool schedule_calm(struct dis_rq *rq, u64 now, enum dis_why why)
+{
+    struct sched_ctx *prev = rq->curr;
+    if (rq->policy_gen != dis.policy_gen || rq->inbox_nr != 0) {
+        return false;
+    }
+    if (prev == NULL) {
+        if (rq->next == NULL) {
+            return false; /* something to take from another CPU, perhaps */
+        }
+        rq->stats.busy_ns[DIS_LAYER_NONE] += now - rq->exec_start;
+        rq->calm_start = now;
+        rq->next->acct.max_wake_ns = hx_max_u64(rq->next->acct.max_wake_ns, now - rq->next_ns);
+        dis_start_next(rq, now);
+        trace_switch(rq, now);
+        return true;
+    }
+    if (prev->flags != 0) {
+        return false;
+    }
+    if (why < DIS_WHY_BLOCK) {
+        return rq->next == NULL || (why == DIS_WHY_YIELD && yield_calm(rq, prev, now));
+    }
+    if (rq->next != NULL) {
+        if (!dis_block_quick(rq, now)) {
+            return false;
+        }
+    } else {
+        if (!rq->single) {
+            return false;
+        }
+        prev->acct.exec_ns += now - rq->exec_start;
+        rq->exec_start = now;
+        stats_flush(rq, now);
+        rq->curr = NULL;
+        prev->lag_ns = 0;
+        prev->state = SCHED_CTX_BLOCKED;
+        prev->stop_ns = now;
+        dis_opt_block(prev, now);
+    }
+    dis_port_trace(rq->cpu, now, DIS_EVENT_BLOCK, prev->id, 0);
+    trace_switch(rq, now);
+    return true;
 }
 
 struct sched_ctx *dis_schedule(struct dis_rq *rq, u64 now, enum dis_why why)
@@ -729,6 +885,9 @@ struct sched_ctx *dis_schedule(struct dis_rq *rq, u64 now, enum dis_why why)
         if (hx_likely(next != NULL)) {
             return next;
         }
+    }
+    if (rq->calm != DIS_CALM_NOT && schedule_calm(rq, now, why)) {
+        return rq->curr;
     }
     return schedule_slow(rq, now, why);
 }
@@ -765,7 +924,7 @@ enum dis_was dis_ctx_unqueue(struct sched_ctx *ctx, struct dis_rq *rq, u64 now)
 }
 
 /* Where ctx belongs now. */
-static u32 ctx_home_cpu(const struct sched_ctx *ctx)
+u32 dis_ctx_home_cpu(const struct sched_ctx *ctx)
 {
     u64 mask = ctx->affinity & dis.online;
     if ((ctx->flags & DIS_CTX_ADMITTED) != 0) {
@@ -777,7 +936,7 @@ static u32 ctx_home_cpu(const struct sched_ctx *ctx)
 /* Puts ctx back to what it was, under its new parameters. */
 void dis_ctx_requeue(struct sched_ctx *ctx, struct dis_rq *rq, enum dis_was was, u64 now)
 {
-    u32 cpu = ctx_home_cpu(ctx);
+    u32 cpu = dis_ctx_home_cpu(ctx);
     if (was == DIS_WAS_BLOCKED) {
         return;
     }
@@ -884,7 +1043,7 @@ struct dis_rq *dis_ctx_lock(struct sched_ctx *ctx)
 }
 
 /* Where a blocked context should run next. */
-static u32 wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+u32 dis_wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
 {
     if (ctx->cls == SCHED_CLASS_REALTIME) {
         return ctx->split[ctx->piece].cpu;
@@ -895,23 +1054,15 @@ static u32 wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
     return dis_balance_cpu_for_wake(ctx, from_cpu, now);
 }
 
-void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+void dis_wake_here(struct dis_rq *rq, struct sched_ctx *ctx, u32 from_cpu, u64 now)
 {
-    struct dis_rq *rq;
-    u32 cpu;
-    for (;;) {
-        rq = dis_ctx_lock(ctx);
-        if (ctx->state != SCHED_CTX_BLOCKED || (ctx->flags & DIS_CTX_HELD) != 0) {
-            dis_port_unlock(&rq->lock);
-            return;
+    if (rq->calm != DIS_CALM_NOT && dis_wake_quick(rq, ctx, now)) {
+        dis_port_trace(rq->cpu, now, DIS_EVENT_WAKE, ctx->id, DIS_LAYER_FAIR);
+        if (rq->curr == NULL) {
+            rq->stats.kicks++;
+            dis_port_kick(rq->cpu);
         }
-        cpu = wake_cpu(ctx, from_cpu, now);
-        if (cpu == rq->cpu) {
-            break;
-        }
-        ctx->acct.migrations++;
-        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue of rq knows it */
-        dis_port_unlock(&rq->lock);
+        return;
     }
     dis_account(rq, now);
     ctx->slept_ns = now - ctx->stop_ns;
@@ -934,6 +1085,27 @@ void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
         }
         dis_timer_program(rq, now);
     }
+}
+
+void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+{
+    struct dis_rq *rq;
+    u32 cpu;
+    for (;;) {
+        rq = dis_ctx_lock(ctx);
+        if (ctx->state != SCHED_CTX_BLOCKED || (ctx->flags & DIS_CTX_HELD) != 0) {
+            dis_port_unlock(&rq->lock);
+            return;
+        }
+        cpu = dis_wake_cpu(ctx, from_cpu, now);
+        if (cpu == rq->cpu) {
+            break;
+        }
+        ctx->acct.migrations++;
+        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue of rq knows it */
+        dis_port_unlock(&rq->lock);
+    }
+    dis_wake_here(rq, ctx, from_cpu, now);
     dis_port_unlock(&rq->lock);
 }
 
@@ -943,6 +1115,15 @@ bool dis_timer(struct dis_rq *rq, u64 now)
     bool again = false;
     rq->stats.timers++;
     rq->timer_at = DIS_NEVER;
+    if (rq->calm != DIS_CALM_NOT && rq->next == NULL) {
+        return rq->policy_gen != dis.policy_gen;
+    }
+    if (rq->calm != DIS_CALM_NOT && rq->curr != NULL && now - rq->next_ns <= DIS_QUICK_NS &&
+        rq->policy_gen == dis.policy_gen) {
+        rq->timer_at = now + SCHED_SLICE_MIN_NS; /* they take turns by themselves */
+        dis_port_timer_arm(rq->cpu, rq->timer_at);
+        return false;
+    }
     dis_account(rq, now);
     curr = rq->curr;
     rq_upkeep(rq, now);

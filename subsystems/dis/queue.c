@@ -334,7 +334,7 @@ bool dis_queue_preempts(struct dis_queue *q, struct sched_ctx *running, struct s
 static bool steal_is_legal(const struct sched_ctx *e, u32 to_cpu, u64 below)
 {
     return e != NULL && e->weight < below && e->state == SCHED_CTX_WAITING &&
-           (e->flags & STAYS) == 0 && (e->affinity & HX_BIT(to_cpu)) != 0;
+           (e->flags & STAYS) == 0 && !dis_ctx_is_out(e) && (e->affinity & HX_BIT(to_cpu)) != 0;
 }
 
 /* A waiting context with a weight below `below` that may go to to_cpu; NULL if there is none among

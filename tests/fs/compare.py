@@ -132,8 +132,8 @@ def measure(loop):
 
 
 def test_bytes_and_flushes_beside_ext4_and_btrfs(t):
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse") or not os.path.isdir("/sys/block"):
-        t.skip("needs root, /dev/fuse and the block layer's counters in /sys/block")
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        t.skip("needs root and /dev/fuse")
     t.build("host")
     table = {}
     for kind in ("helixfs", "ext4", "btrfs"):

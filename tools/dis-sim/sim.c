@@ -80,6 +80,17 @@ u64 sim_random_below(u64 n)
 
 /* ---- the port ---- */
 
+void dis_port_lock_init(struct dis_lock *lock, enum dis_rank rank)
+{
+    (void)rank;
+    memset(lock, 0, sizeof(*lock));
+}
+
+void dis_port_mutex_init(struct dis_mutex *mutex)
+{
+    memset(mutex, 0, sizeof(*mutex));
+}
+
 void dis_port_lock(struct dis_lock *lock)
 {
     SIM_CHECK(lock->word[0] == 0);
@@ -456,12 +467,12 @@ struct sim_task *sim_task_create(const char *name, sim_program *program, void *a
     return task;
 }
 
-enum hx_status sim_task_intent(struct sim_task *task, const struct dis_intent *intent,
-                               struct dis_result *result)
+enum hx_status sim_task_intent(struct sim_task *task, const struct hx_intent *intent,
+                               struct hx_intent_result *result)
 {
     static const struct dis_rights all = {
         .rt_permille = 1000, .prompt_permille = 1000, .burst_max = HX_NS_PER_SEC, .system = true};
-    struct dis_result ignored;
+    struct hx_intent_result ignored;
     return dis_intent_set(&task->ctx, intent, &all, result == NULL ? &ignored : result);
 }
 

@@ -34,7 +34,12 @@ enum hx_status console_framebuffer_init(const struct boot_framebuffer *fb) HX_MU
 /* Lets the serial line interrupt on input, or else has it polled by console_read. Thread. */
 void console_input_init(void);
 
-/* The next typed byte; sleeps until there is one. Context: thread, interrupts enabled. */
+/* The next typed byte; sleeps until there is one, or until the deadline (ns; 0: does not wait).
+ * Return: HX_OK; HX_ERR_TIMED_OUT; HX_ERR_CANCELLED, the task was killed. Context: thread,
+ * interrupts enabled. */
+enum hx_status console_read_until(u8 *out, u64 deadline_ns) HX_MUST_CHECK;
+
+/* The same without a deadline, for a task that is never killed. */
 u8 console_read(void);
 
 /* A listing of the consoles' names for `separator`-joined display: "serial 16550, framebuffer". */

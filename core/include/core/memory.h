@@ -47,6 +47,10 @@ enum hx_status user_copy_out(vaddr_t user, const void *src, size_t n) HX_MUST_CH
 /* Bring-up, in this order, after memory_init(). */
 enum hx_status memory_init_frames(void) HX_MUST_CHECK; /* frame table and allocator */
 enum hx_status memory_init_heap(void) HX_MUST_CHECK;   /* kmalloc from here on */
+/* Fault injection while the components start, as the words heapfail=N and framefail=N ask: the n-th
+ * allocation of that kind after the first call and all others up to the second one fail. */
+void memory_failures_begin(void);
+void memory_failures_end(void);
 /* Boot-time memory that nobody needs any more goes to the allocator. Thread, once. */
 void memory_reclaim_boot(void);
 

@@ -40,4 +40,7 @@ struct syscall_entry {
 /* What the table says of a call; NULL for a number that is none. */
 const struct syscall_entry *syscall_entry(u64 number);
 
+/* Logs a call that has returned, if its program is one of those that `calls` shows. */
+void syscall_show(u64 number, const u64 *args, s64 result);
+
 #endif

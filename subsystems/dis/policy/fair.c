@@ -294,3 +294,4 @@ const struct sched_policy_ops dis_policy_fair = {
     .steal = fair_steal,
     .selfcheck = fair_selfcheck,
 };
+SCHED_POLICY(dis_policy_fair);

@@ -95,3 +95,4 @@ const struct sched_policy_ops dis_policy_round_robin = {
     .charge = rr_charge,
     .put = rr_put,
 };
+SCHED_POLICY(dis_policy_round_robin);

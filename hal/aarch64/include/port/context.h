@@ -42,4 +42,72 @@ static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value)
     frame->x[0] = (u64)value;
 }
 
+static inline s64 hal_syscall_result_get(const struct hal_trap_frame *frame)
+{
+    return (s64)frame->x[0];
+}
+
+static inline struct hal_trap_frame *hal_user_frame(vaddr_t stack_top)
+{
+    return (struct hal_trap_frame *)stack_top - 1;
+}
+
+#define PORT_MESSAGE_FIRST 10 /* x10 .. x17 */
+
+static HX_ALWAYS_INLINE void hal_message_move(struct hal_trap_frame *to,
+                                              const struct hal_trap_frame *from)
+{
+    struct {
+        u64 words[HAL_MESSAGE_WORDS];
+    } *dst = (void *)&to->x[PORT_MESSAGE_FIRST];
+    const typeof(*dst) *src = (const void *)&from->x[PORT_MESSAGE_FIRST];
+    u64 a = src->words[0], b = src->words[1], c = src->words[2], d = src->words[3];
+    u64 e = src->words[4], f = src->words[5], g = src->words[6], h = src->words[7];
+    dst->words[0] = a, dst->words[1] = b, dst->words[2] = c, dst->words[3] = d;
+    dst->words[4] = e, dst->words[5] = f, dst->words[6] = g, dst->words[7] = h;
+}
+
+static inline void hal_message_load(const struct hal_trap_frame *frame, u64 *words)
+{
+    for (u32 i = 0; i < HAL_MESSAGE_WORDS; i++) {
+        words[i] = frame->x[PORT_MESSAGE_FIRST + i];
+    }
+}
+
+static inline void hal_message_store(struct hal_trap_frame *frame, const u64 *words)
+{
+    for (u32 i = 0; i < HAL_MESSAGE_WORDS; i++) {
+        frame->x[PORT_MESSAGE_FIRST + i] = words[i];
+    }
+}
+
+static HX_ALWAYS_INLINE void hal_message_result(struct hal_trap_frame *frame, s64 status,
+                                                u64 header, u64 source)
+{
+    frame->x[0] = (u64)status;
+    frame->x[1] = header;
+    frame->x[2] = source;
+}
+
+static inline void hal_user_frame_set_sp(struct hal_trap_frame *frame, vaddr_t sp)
+{
+    frame->sp = sp;
+}
+
+static inline u64 hal_user_frame_result(const struct hal_trap_frame *frame)
+{
+    return frame->x[0];
+}
+
+static inline void hal_user_frame_set_result(struct hal_trap_frame *frame, u64 value)
+{
+    frame->x[0] = value;
+}
+
+static HX_ALWAYS_INLINE void hal_user_tls_switch(u64 *from, u64 to)
+{
+    *from = sysreg_read(tpidr_el0);
+    sysreg_write(tpidr_el0, to);
+}
+
 #endif

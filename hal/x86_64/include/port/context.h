@@ -53,4 +53,86 @@ static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value)
     frame->rax = (u64)value;
 }
 
+static inline s64 hal_syscall_result_get(const struct hal_trap_frame *frame)
+{
+    return (s64)frame->rax;
+}
+
+static inline struct hal_trap_frame *hal_user_frame(vaddr_t stack_top)
+{
+    return (struct hal_trap_frame *)stack_top - 1;
+}
+
+/* r10 r8 r9 rbx r12 r13 r14 r15. */
+static HX_ALWAYS_INLINE void hal_message_move(struct hal_trap_frame *to,
+                                              const struct hal_trap_frame *from)
+{
+    to->r10 = from->r10;
+    to->r8 = from->r8;
+    to->r9 = from->r9;
+    to->rbx = from->rbx;
+    to->r12 = from->r12;
+    to->r13 = from->r13;
+    to->r14 = from->r14;
+    to->r15 = from->r15;
+}
+
+static inline void hal_message_load(const struct hal_trap_frame *frame, u64 *words)
+{
+    words[0] = frame->r10;
+    words[1] = frame->r8;
+    words[2] = frame->r9;
+    words[3] = frame->rbx;
+    words[4] = frame->r12;
+    words[5] = frame->r13;
+    words[6] = frame->r14;
+    words[7] = frame->r15;
+}
+
+static inline void hal_message_store(struct hal_trap_frame *frame, const u64 *words)
+{
+    frame->r10 = words[0];
+    frame->r8 = words[1];
+    frame->r9 = words[2];
+    frame->rbx = words[3];
+    frame->r12 = words[4];
+    frame->r13 = words[5];
+    frame->r14 = words[6];
+    frame->r15 = words[7];
+}
+
+/* entry.asm restores all registers of a frame in which RCX is not RIP; a SYSCALL's frame has 1
+ * where exceptions have their error code then, and may still leave by SYSRET. */
+static HX_ALWAYS_INLINE void hal_message_result(struct hal_trap_frame *frame, s64 status,
+                                                u64 header, u64 source)
+{
+    frame->rax = (u64)status;
+    frame->rsi = header;
+    frame->rdx = source;
+    frame->rcx = ~frame->rip;
+}
+
+static inline void hal_user_frame_set_sp(struct hal_trap_frame *frame, vaddr_t sp)
+{
+    frame->rsp = sp;
+}
+
+static inline u64 hal_user_frame_result(const struct hal_trap_frame *frame)
+{
+    return frame->rax;
+}
+
+static inline void hal_user_frame_set_result(struct hal_trap_frame *frame, u64 value)
+{
+    frame->rax = value;
+}
+
+/* Programs cannot write FS base: CR4.FSGSBASE is off. So *from is what it is already. */
+static HX_ALWAYS_INLINE void hal_user_tls_switch(u64 *from, u64 to)
+{
+    if (hx_unlikely(*from != to)) {
+        hal_user_tls_set(to);
+    }
+}
+
 #endif

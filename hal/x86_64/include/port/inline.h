@@ -195,8 +195,16 @@ static inline bool hal_frame_irqs_enabled(const struct hal_trap_frame *frame)
     return frame->rflags & RFLAGS_IF;
 }
 
+/* True on a CPU whose string instructions move bytes one by one (no ERMS), once SSE can be used. */
+extern bool port_zero_by_sse;
+void port_page_zero(void *page); /* switch.asm */
+
 static inline void hal_page_zero(void *page)
 {
+    if (port_zero_by_sse) {
+        port_page_zero(page);
+        return;
+    }
     u64 words = HX_PAGE_SIZE / 8;
     __asm__ volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0) : "memory");
 }

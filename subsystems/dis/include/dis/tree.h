@@ -12,10 +12,6 @@
 #include <helix/compiler.h>
 #include <helix/panic.h>
 
-struct dis_tree {
-    struct sched_tree_node *root, *first;
-};
-
 struct dis_tree_aug {
     struct sched_tree_node node;
     u64 value, min; /* wrap as keys do */

@@ -16,6 +16,7 @@ struct hal_trap_frame {
     vaddr_t pc, sp, fp;
     bool user, irqs_enabled;
     u64 number, args[6]; /* of a system call */
+    u64 message[8];      /* HAL_MESSAGE_WORDS */
 };
 
 struct hal_cpu_local {
@@ -139,6 +140,11 @@ static inline u64 hal_counter_read(void)
     port_cpu.counter += port_cpu.counter_step;
     port_interrupts_take();
     return port_cpu.counter;
+}
+
+static inline u64 hal_cycles_read(void)
+{
+    return hal_counter_read();
 }
 
 static HX_ALWAYS_INLINE vaddr_t hal_frame_pointer(void)
