@@ -29,12 +29,19 @@ static int fd_of(struct bdev *dev)
     return ((struct image_file *)dev->ctx)->fd;
 }
 
-static enum hx_status file_read(struct bdev *dev, u64 block, u32 count, void *buf)
+/* pread(), or pwrite() without the const of its buffer: some of the bytes. */
+typedef ssize_t (*transfer_fn)(int fd, void *at, size_t left, off_t off);
+
+static ssize_t write_some(int fd, void *at, size_t left, off_t off)
 {
-    u8 *at = buf;
+    return pwrite(fd, at, left, off);
+}
+
+static enum hx_status transfer(struct bdev *dev, transfer_fn some, u64 block, u32 count, u8 *at)
+{
     u64 off = block * BDEV_BLOCK, left = (u64)count * BDEV_BLOCK;
     while (left > 0) {
-        ssize_t n = pread(fd_of(dev), at, left, (off_t)off);
+        ssize_t n = some(fd_of(dev), at, left, (off_t)off);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -48,23 +55,14 @@ static enum hx_status file_read(struct bdev *dev, u64 block, u32 count, void *bu
     return HX_OK;
 }
 
+static enum hx_status file_read(struct bdev *dev, u64 block, u32 count, void *buf)
+{
+    return transfer(dev, pread, block, count, buf);
+}
+
 static enum hx_status file_write(struct bdev *dev, u64 block, u32 count, const void *buf)
 {
-    const u8 *at = buf;
-    u64 off = block * BDEV_BLOCK, left = (u64)count * BDEV_BLOCK;
-    while (left > 0) {
-        ssize_t n = pwrite(fd_of(dev), at, left, (off_t)off);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return HX_ERR_IO;
-        }
-        at += n;
-        off += (u64)n;
-        left -= (u64)n;
-    }
-    return HX_OK;
+    return transfer(dev, write_some, block, count, (u8 *)(uintptr_t)buf); /* only read */
 }
 
 static enum hx_status file_flush(struct bdev *dev)
