@@ -3,6 +3,7 @@
  * Context: the shell's thread, one CPU. What runs beside is started and joined by each benchmark.
  */
 #include <core/bench.h>
+#include <core/sched.h>
 #include <core/sync.h>
 #include <core/task.h>
 
@@ -37,7 +38,7 @@ static void yield_partner(void *arg)
 }
 
 /* There and back again is two switches. */
-static enum hx_status yield(struct bench_samples *s)
+static enum hx_status yield_fair(struct bench_samples *s)
 {
     struct task *other;
     partner.stop = false;
@@ -52,6 +53,27 @@ static enum hx_status yield(struct bench_samples *s)
     }
     HX_WRITE_ONCE(partner.stop, true);
     return finish(other);
+}
+
+/* While the exchange before is under way, another is refused. */
+static enum hx_status use_policy(const char *name)
+{
+    enum hx_status status;
+    while ((status = sched_policy_set(name)) == HX_ERR_BUSY) {
+        task_yield();
+    }
+    return status;
+}
+
+static enum hx_status yield(struct bench_samples *s)
+{
+    const char *before = sched_policy_name();
+    enum hx_status status = use_policy("round_robin");
+    if (status == HX_OK) {
+        status = yield_fair(s);
+    }
+    enum hx_status back = use_policy(before);
+    return status == HX_OK ? back : status;
 }
 
 static void pong_partner(void *arg)
@@ -131,6 +153,7 @@ static enum hx_status sleep_overrun(struct bench_samples *s)
 }
 
 BENCHMARK(yield, "thread.yield", 2000, yield);
+BENCHMARK(yield_fair, "thread.yield_fair", 2000, yield_fair);
 BENCHMARK(ping_pong, "thread.switch", 2000, ping_pong);
 BENCHMARK(create_join, "thread.create_join_kernel", 1000, create_join);
 BENCHMARK(mutex_pair, "thread.mutex", 1000, mutex_pair);

@@ -14,6 +14,7 @@
 #include <core/time.h>
 #include <hal/events.h>
 #include <hal/serial.h>
+#include <helix/bits.h>
 #include <helix/format.h>
 #include <helix/irq.h>
 #include <helix/log.h>
@@ -24,12 +25,15 @@
 
 static struct {
     struct spinlock lock;
-    struct list_node consoles; /* l; only ever grows */
+    struct list_node consoles;                  /* l; only ever grows */
+    bool (*divert)(const char *text, size_t n); /* l: who serves in their place, or NULL */
     bool panicking;
 } console = {
     .lock = SPINLOCK_INIT("console", LOCK_RANK_CONSOLE),
     .consoles = LIST_INIT(console.consoles),
 };
+
+struct console_hardware console_hardware;
 
 static struct {
     struct spinlock lock;
@@ -51,6 +55,13 @@ void console_register(struct console *c)
     spin_unlock_irq(&console.lock, state);
 }
 
+void console_divert(bool (*write)(const char *text, size_t n))
+{
+    u64 state = spin_lock_irq(&console.lock);
+    console.divert = write;
+    spin_unlock_irq(&console.lock, state);
+}
+
 void console_panic(void)
 {
     console.panicking = true;
@@ -59,6 +70,12 @@ void console_panic(void)
 static void write_all(const char *text, size_t n)
 {
     struct console *c;
+    if (console.divert && !console.panicking) {
+        if (console.divert(text, n)) {
+            return;
+        }
+        console.divert = NULL;
+    }
     LIST_FOREACH (&console.consoles, c, node) {
         c->write(text, n);
     }
@@ -120,6 +137,7 @@ static void serial_write(const char *text, size_t n)
 
 void console_init(void)
 {
+    console_hardware.serial_write = hal_serial.write;
     static struct console serial = {.name = "serial", .write = serial_write};
     console_register(&serial);
 }
@@ -161,21 +179,37 @@ void console_input_init(void)
     }
 }
 
-u8 console_read(void)
+enum hx_status console_read_until(u8 *out, u64 deadline_ns)
 {
     for (;;) {
         u64 state = spin_lock_irq(&input.lock);
-        if (input.tail != input.head) {
-            u8 byte = input.ring[input.head++ % INPUT_SIZE];
-            spin_unlock_irq(&input.lock, state);
-            return byte;
+        bool found = input.tail != input.head;
+        if (found) {
+            *out = input.ring[input.head++ % INPUT_SIZE];
         }
         spin_unlock_irq(&input.lock, state);
-        if (input.polled) {
+        if (found) {
+            return HX_OK;
+        }
+        u64 now = time_now_ns();
+        enum hx_status status = HX_ERR_TIMED_OUT;
+        if (deadline_ns > now && input.polled) {
+            status = task_sleep_until(hx_min_u64(deadline_ns, now + POLL_NS));
             serial_received(NULL, HX_IRQ_NONE);
-            HX_IGNORE(task_sleep_until(time_now_ns() + POLL_NS), "it looks again anyway");
-        } else {
-            HX_IGNORE(event_wait(&input.arrived, WAIT_FOREVER), "it looks again anyway");
+        } else if (deadline_ns > now) {
+            status = event_wait(&input.arrived, deadline_ns);
+        }
+        if (status != HX_OK) {
+            return status;
         }
     }
+}
+
+u8 console_read(void)
+{
+    u8 byte;
+    while (console_read_until(&byte, WAIT_FOREVER) != HX_OK) {
+        /* without a deadline only a kill ends a wait, and this is for tasks that nobody kills */
+    }
+    return byte;
 }

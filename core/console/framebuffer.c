@@ -7,7 +7,6 @@
  * Invariant: (1) row < rows and column <= columns.  (2) cells[] is what the screen shows.
  */
 #include <core/console.h>
-#include <hal/mmu.h>
 #include <helix/font.h>
 #include <helix/format.h>
 #include <helix/log.h>
@@ -191,8 +190,7 @@ enum hx_status console_framebuffer_init(const struct boot_framebuffer *info)
         return HX_ERR_NOT_FOUND;
     }
     vaddr_t va;
-    enum hx_status status =
-        hal_event_device_map(info->base, (u64)info->pitch * info->height, MAP_COMBINE, &va);
+    enum hx_status status = console_screen_map(info, &va);
     if (status != HX_OK) {
         return status;
     }

@@ -8,6 +8,7 @@
  */
 #include <core/cpu.h>
 #include <core/execution.h>
+#include <core/guard.h>
 #include <core/grace.h>
 #include <core/memory.h>
 #include <core/sched.h>
@@ -128,7 +129,7 @@ static enum hx_status listen(enum hal_ipi ipi, struct irq_action *action, irq_ha
 }
 
 /* On the new CPU, on its idle task's stack. */
-void hal_event_cpu_started(cpu_id_t cpu)
+HX_COLD void hal_event_cpu_started(cpu_id_t cpu)
 {
     struct task *idle = state.idle[cpu];
     task_adopt_idle(idle);
@@ -159,11 +160,13 @@ static bool start_one(cpu_id_t cpu)
     }
     if (status != HX_OK) {
         log_warn("cpu", "CPU %u did not start: %s", cpu, hx_status_words(status));
+    } else {
+        status = dis_cpu_online(cpu);
     }
     return status == HX_OK;
 }
 
-void cpu_start_others(void)
+HX_COLD void cpu_start_others(void)
 {
     u32 count = hal_smp.count();
     if (count == 1) {
@@ -192,19 +195,31 @@ enum hx_status hal_event_stack_alloc(vaddr_t *out_top)
     return status;
 }
 
+void hal_event_return_user(void)
+{
+    struct cpu *cpu = cpu_this();
+    grace_quiescent(cpu);
+    if (hx_unlikely(cpu->resched)) {
+        sched_preempt();
+    }
+    if (hx_unlikely(HX_READ_ONCE(task_current()->killed))) {
+        hal_irq_enable();
+        execution_killed();
+    }
+}
+
 void hal_event_return(struct hal_trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
     if (hal_frame_is_user(frame)) {
-        grace_quiescent(cpu);
-        if (hx_unlikely(cpu->resched)) {
-            sched_preempt();
-        }
-        if (hx_unlikely(HX_READ_ONCE(task_current()->killed))) {
-            hal_irq_enable();
-            execution_killed();
-        }
+        hal_event_return_user();
     } else if (hx_unlikely(cpu->resched) && cpu->irq_depth == 0 && hal_frame_irqs_enabled(frame)) {
+        if (guard_expired(frame)) {
+            return;
+        }
         sched_preempt();
+        if (task_current()->guards_counted) {
+            guard_watch();
+        }
     }
 }

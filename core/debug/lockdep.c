@@ -4,7 +4,8 @@
  * Context:   any but NMI; the per-CPU stack is touched with interrupts masked only, because a
  *            spinlock that interrupts take is always taken with them masked.
  * Invariant: (1) held[cpu] ascends strictly in rank from bottom to top of the stack, but for
- *            releases out of order, which leave it ascending.
+ *            releases out of order, which leave it ascending, and for locks that were only tried:
+ *            who does not wait cannot be in a circle of waiters.
  */
 #include <core/spinlock.h>
 #include <hal/smp.h>
@@ -22,7 +23,7 @@ static struct {
     bool off; /* set by the first report, so that the panic itself can take locks */
 } lockdep;
 
-void lockdep_acquire(struct spinlock *lock)
+static void acquire(struct spinlock *lock, bool waits)
 {
     if (lockdep.off) {
         return;
@@ -36,7 +37,7 @@ void lockdep_acquire(struct spinlock *lock)
     }
     if (depth) {
         struct spinlock *top = lockdep.cpu[cpu].held[depth - 1];
-        if (top->rank >= lock->rank) {
+        if (waits && top->rank >= lock->rank) {
             lockdep.off = true;
             panic("lockdep: %s (rank %u) taken while %s (rank %u) is held", lock->name, lock->rank,
                   top->name, top->rank);
@@ -45,6 +46,16 @@ void lockdep_acquire(struct spinlock *lock)
     lockdep.cpu[cpu].held[depth] = lock;
     lockdep.cpu[cpu].depth = depth + 1;
     hal_irq_restore(state);
+}
+
+void lockdep_acquire(struct spinlock *lock)
+{
+    acquire(lock, true);
+}
+
+void lockdep_acquire_tried(struct spinlock *lock)
+{
+    acquire(lock, false);
 }
 
 void lockdep_release(struct spinlock *lock)

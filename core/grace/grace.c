@@ -19,18 +19,33 @@
 static struct {
     struct spinlock lock;
     struct grace_callback *first, **last; /* l */
+    u32 lazy;                             /* l: of those, nobody has asked for */
     struct event wanted;
 } grace = {.lock = SPINLOCK_INIT("grace callbacks", LOCK_RANK_GRACE), .last = &grace.first};
 
-void grace_call(struct grace_callback *callback, void (*run)(struct grace_callback *callback))
+static void call(struct grace_callback *callback, void (*run)(struct grace_callback *callback),
+                 bool lazy)
 {
     callback->run = run;
     callback->next = NULL;
     u64 state = spin_lock_irq(&grace.lock);
     *grace.last = callback;
     grace.last = &callback->next;
+    bool wake = !lazy || ++grace.lazy == GRACE_LAZY_MAX;
     spin_unlock_irq(&grace.lock, state);
-    event_set(&grace.wanted);
+    if (wake) {
+        event_set(&grace.wanted);
+    }
+}
+
+void grace_call(struct grace_callback *callback, void (*run)(struct grace_callback *callback))
+{
+    call(callback, run, false);
+}
+
+void grace_call_lazy(struct grace_callback *callback, void (*run)(struct grace_callback *callback))
+{
+    call(callback, run, true);
 }
 
 static void wait_for_all_cpus(void)
@@ -64,6 +79,7 @@ static void grace_main(void *arg)
         struct grace_callback *callback = grace.first;
         grace.first = NULL;
         grace.last = &grace.first;
+        grace.lazy = 0;
         spin_unlock_irq(&grace.lock, state);
         if (callback) {
             wait_for_all_cpus();

@@ -11,6 +11,8 @@
 #include <hal/clock.h>
 #include <hal/firmware.h>
 #include <hal/irq.h>
+#include <hal/msi.h>
+#include <hal/pci.h>
 #include <hal/serial.h>
 #include <hal/smp.h>
 #include <hal/timer.h>
@@ -312,5 +314,85 @@ enum hx_status hal_smp_register(const struct hal_smp_ops *ops)
     REQUIRE("smp", ops, hw_id);
     hal_smp = *ops;
     FILL(&hal_smp, start, smp_start_not_supported);
+    return HX_OK;
+}
+
+/* pci */
+
+static u32 pci_read_nothing(u32 bdf, u32 offset, u32 width)
+{
+    (void)bdf;
+    (void)offset;
+    return UINT32_MAX >> (32 - 8 * width);
+}
+
+static void pci_write_nothing(u32 bdf, u32 offset, u32 width, u32 value)
+{
+    (void)bdf;
+    (void)offset;
+    (void)width;
+    (void)value;
+}
+
+static enum hx_status pci_irq_none(u32 bdf, u32 pin, irq_t *out_irq,
+                                   enum hal_irq_trigger *out_trigger)
+{
+    (void)bdf;
+    (void)pin;
+    (void)out_irq;
+    (void)out_trigger;
+    return HX_ERR_NOT_FOUND;
+}
+
+HX_RO_AFTER_INIT struct hal_pci_ops hal_pci = {
+    .name = unbound,
+    .bus_first = 1,
+    .bus_last = 0,
+    .read = pci_read_nothing,
+    .write = pci_write_nothing,
+    .irq = pci_irq_none,
+};
+
+enum hx_status hal_pci_register(const struct hal_pci_ops *ops)
+{
+    if (hal_pci.name != unbound) {
+        return HX_ERR_EXISTS;
+    }
+    REQUIRE("pci", ops, name);
+    REQUIRE("pci", ops, read);
+    REQUIRE("pci", ops, write);
+    REQUIRE("pci", ops, irq);
+    if (ops->bus_first > ops->bus_last || ops->bus_last > 255) {
+        return hole("pci", ops->name, "a legal range of buses");
+    }
+    hal_pci = *ops;
+    return HX_OK;
+}
+
+/* msi */
+
+static enum hx_status msi_not_supported(irq_t *out_irq, u64 *out_address, u32 *out_data)
+{
+    (void)out_irq;
+    (void)out_address;
+    (void)out_data;
+    return HX_ERR_NOT_SUPPORTED;
+}
+
+HX_RO_AFTER_INIT struct hal_msi_ops hal_msi = {
+    .name = unbound,
+    .alloc = msi_not_supported,
+    .free = irq_nothing,
+};
+
+enum hx_status hal_msi_register(const struct hal_msi_ops *ops)
+{
+    if (hal_msi.name != unbound) {
+        return HX_ERR_EXISTS;
+    }
+    REQUIRE("msi", ops, name);
+    REQUIRE("msi", ops, alloc);
+    REQUIRE("msi", ops, free);
+    hal_msi = *ops;
     return HX_OK;
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* kernel_main: the one path that brings every machine up, a line a step.
- * Owns:      the order of the steps.     Caller: boot/<arch>.    Context: early, boot CPU.
- * A step that fails and without which nothing works is a panic that names it; the others are
- * reported and left out.
+/* kernel_main: the one path that brings every machine up.
+ * Owns:      the core's components.      Caller: boot/<arch>.    Context: early, boot CPU.
+ * What comes before the components is what reporting their failures takes: the serial line, the
+ * command line, what the loader said. The rest comes up in the order of its needs.
  */
 #include <core/cmdline.h>
 #include <core/cpu.h>
 #include <core/console.h>
+#include <core/execution.h>
 #include <core/grace.h>
 #include <core/init.h>
 #include <core/irq.h>
 #include <core/log.h>
 #include <core/memory.h>
+#include <core/orchestrator.h>
 #include <core/panic.h>
 #include <core/random.h>
 #include <core/sanitize.h>
@@ -19,15 +21,19 @@
 #include <core/shell.h>
 #include <core/task.h>
 #include <core/time.h>
+#include <core/trap.h>
 #include <hal/cpu.h>
 #include <hal/firmware.h>
 #include <hal/hal.h>
 #include <hal/serial.h>
 #include <hal/smp.h>
 #include <hal/timer.h>
+#include <helix/format.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 #include <helix/version.h>
+
+#define STATUS_NOT_RUN 127 /* what a shell answers for a command that it does not find */
 
 static const struct boot_info *boot;
 
@@ -37,15 +43,10 @@ const struct boot_info *boot_info_get(void)
 }
 
 static const char *const known_words[] = {
-    "loglevel", "exit", "exec", "nonce", "panic", "init", "ktest", "seed", "frames", NULL,
+    "loglevel", "exit",  "exec",   "nonce",   "mount",    "panic",     "init",
+    "ktest",    "seed",  "frames", "ramdisk", "heapfail", "framefail", "sched",
+    "realtime", "guard", "system", "rtms",    NULL,
 };
-
-static void must(enum hx_status status, const char *step)
-{
-    if (status != HX_OK) {
-        panic("%s: %s", step, hx_status_words(status));
-    }
-}
 
 static u64 ram_mib(const struct boot_info *info)
 {
@@ -129,13 +130,143 @@ static void start_consoles(const struct boot_info *info)
     log_info("console", "%s (%s)", names, hal_serial.name);
 }
 
-static void run_last_steps(void)
+static enum hx_status start_memory(void)
 {
-    HX_SET_FOREACH (init_steps, it) {
-        enum hx_status status = (*it)->run();
-        if (status != HX_OK) {
-            log_error("init", "%s: %s", (*it)->name, hx_status_words(status));
-        }
+    enum hx_status status = memory_init(boot);
+    if (status == HX_OK) {
+        status = memory_init_frames();
+    }
+    if (status == HX_OK) {
+        status = memory_init_heap();
+    }
+    if (status == HX_OK) {
+        kasan_init();
+    }
+    return status;
+}
+
+static enum hx_status start_cpu(void)
+{
+    return hal_cpu.init(0);
+}
+
+static enum hx_status start_platform(void)
+{
+    enum hx_status status = hal_init_platform(boot);
+    if (status == HX_OK) {
+        cmdline_add_from_host();
+        apply_words();
+        memory_failures_begin();
+        report_platform();
+        hal_irq.init_cpu(0);
+    }
+    return status;
+}
+
+static enum hx_status start_time(void)
+{
+    enum hx_status status = time_init(boot->entry_counter);
+    if (status == HX_OK) {
+        log_info("time", "%s at %lu Hz", hal_timer.name, hal_timer.frequency());
+    }
+    return status;
+}
+
+static enum hx_status start_scheduler(void)
+{
+    return sched_init();
+}
+
+/* From here on there are threads, interrupts and randomness. */
+static enum hx_status start_tasks(void)
+{
+    enum hx_status status = task_init();
+    if (status == HX_OK) {
+        random_init();
+        hal_irq_enable();
+    }
+    return status;
+}
+
+static enum hx_status start_cpus(void)
+{
+    cpu_start_others();
+    return HX_OK;
+}
+
+static enum hx_status cpus_health(char *words, size_t size)
+{
+    u32 seen = hal_smp.count(), online = cpu_online_count();
+    format_buffer(words, size, "%u of %u CPUs run", online, seen);
+    return online == seen ? HX_OK : HX_ERR_NOT_READY;
+}
+
+static enum hx_status start_devices(void)
+{
+    hal_init_devices();
+    return HX_OK;
+}
+
+static enum hx_status start_console(void)
+{
+    start_consoles(boot);
+    cmdline_report_unknown(known_words);
+    return HX_OK;
+}
+
+static void trap_stats(void (*report)(void *ctx, const char *name, u64 value), void *ctx)
+{
+    report(ctx, "page_faults", trap_count(TRAP_PAGE_FAULT));
+    report(ctx, "spurious_irqs", irq_spurious_count());
+}
+
+COMPONENT(memory, .name = "memory", .version = "1.0", .vital = true, .init = start_memory);
+COMPONENT(cpu, .name = "cpu", .version = "1.0", .needs = "memory", .vital = true,
+          .init = start_cpu);
+COMPONENT(platform, .name = "platform", .version = "1.0", .needs = "cpu", .vital = true,
+          .init = start_platform, .stats = trap_stats);
+COMPONENT(time, .name = "time", .version = "1.0", .needs = "platform", .vital = true,
+          .init = start_time);
+COMPONENT(scheduler, .name = "scheduler", .version = "1.0", .needs = "time", .vital = true,
+          .init = start_scheduler);
+COMPONENT(tasks, .name = "tasks", .version = "1.0", .needs = "scheduler", .vital = true,
+          .init = start_tasks);
+COMPONENT(grace, .name = "grace", .version = "1.0", .needs = "tasks", .vital = true,
+          .init = grace_init);
+COMPONENT(cpus, .name = "cpus", .version = "1.0", .needs = "grace", .vital = true,
+          .init = start_cpus, .health = cpus_health);
+COMPONENT(hardware, .name = "hardware", .version = "1.0", .needs = "cpus", .vital = true,
+          .init = start_devices);
+COMPONENT(console, .name = "console", .version = "1.0", .needs = "hardware", .vital = true,
+          .init = start_console);
+/* What everything above the core needs. */
+COMPONENT(kernel, .name = "kernel", .version = "1.0", .needs = "console", .vital = true,
+          .init = memory_seal);
+
+/* Nobody types where the host has said what is to be run: there the kernel's own shell would wait
+ * for ever, so the machine ends, with the status of a command that is not there. Not when it is
+ * being shut down already, which ends the first program, too: that has a status of its own.
+ */
+static void end_when_unattended(void)
+{
+    if (cmdline_get("exec") && orchestrator_shutdown() == HX_OK) {
+        log_error("init", "nothing is left to run what the host asked for");
+        machine_end(STATUS_NOT_RUN);
+    }
+}
+
+/* The profile's first program. Without one, or when it has ended, the kernel's own shell answers.
+ */
+static void run_first_process(void)
+{
+    const char *name = cmdline_get("init");
+    s64 value = 0;
+    log_info("init", "starting %s", name ? name : "the kernel's own shell");
+    enum hx_status status = name ? execution_first_process(name, &value) : HX_ERR_NOT_FOUND;
+    if (status == HX_OK) {
+        log_error("init", "%s ended with status %ld", name, value);
+    } else {
+        log_error("init", "%s: %s", name ? name : "no program named", hx_status_words(status));
     }
 }
 
@@ -150,31 +281,9 @@ HX_NOINLINE void kernel_main(struct boot_info *info)
     if (info->problem) {
         panic("boot: %s", info->problem);
     }
-    must(memory_init(info), "memory");
-    must(memory_init_frames(), "frames");
-    must(memory_init_heap(), "heap");
-    kasan_init();
-    must(hal_cpu.init(0), "cpu");
-    must(hal_init_platform(info), "platform");
-    cmdline_add_from_host();
-    apply_words();
-    report_platform();
-
-    hal_irq.init_cpu(0);
-    must(time_init(info->entry_counter), "timer");
-    log_info("time", "%s at %lu Hz", hal_timer.name, hal_timer.frequency());
-    must(sched_init(&sched_round_robin), "scheduler");
-    must(task_init(), "tasks");
-    random_init();
-    hal_irq_enable();
-    must(grace_init(), "grace periods");
-    cpu_start_others();
-
-    hal_init_devices();
-    start_consoles(info);
-    cmdline_report_unknown(known_words);
-    must(memory_seal(), "sealing");
-    run_last_steps();
-    log_info("shell", "ready");
+    orchestrator_start();
+    memory_failures_end();
+    run_first_process();
+    end_when_unattended();
     shell_main();
 }

@@ -13,6 +13,7 @@
 #include <core/cpu.h>
 #include <core/irq.h>
 #include <core/spinlock.h>
+#include <core/trace.h>
 #include <hal/events.h>
 #include <helix/log.h>
 
@@ -38,7 +39,8 @@ static struct irq_action *next_action(const struct irq_action *action)
     return next ? LIST_ENTRY(next, struct irq_action, node) : NULL;
 }
 
-enum hx_status irq_register(irq_t irq, struct irq_action *action, enum hal_irq_trigger trigger)
+HX_COLD enum hx_status irq_register(irq_t irq, struct irq_action *action,
+                                    enum hal_irq_trigger trigger)
 {
     if (irq >= hal_irq.lines || !action->handler || !action->name) {
         return HX_ERR_INVALID;
@@ -79,7 +81,18 @@ out_unlock:
     return status;
 }
 
-enum hx_status irq_unregister(struct irq_action *action)
+/* This CPU is in thread context, so it waits for others only. */
+void irq_quiesce(void)
+{
+    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
+        struct cpu *cpu = &cpus[__builtin_ctzll(mask)];
+        while (__atomic_load_n(&cpu->irq_depth, __ATOMIC_ACQUIRE)) {
+            hal_cpu_relax();
+        }
+    }
+}
+
+HX_COLD enum hx_status irq_unregister(struct irq_action *action)
 {
     if (action->irq >= hal_irq.lines) {
         return HX_ERR_NOT_FOUND;
@@ -104,14 +117,7 @@ enum hx_status irq_unregister(struct irq_action *action)
         }
     }
     spin_unlock_irq(&irqs.lock, state);
-    /* A dispatch that started before may still hold the action; this CPU is in thread context, so
-     * it waits for others only. */
-    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
-        struct cpu *cpu = &cpus[__builtin_ctzll(mask)];
-        while (__atomic_load_n(&cpu->irq_depth, __ATOMIC_ACQUIRE)) {
-            hal_cpu_relax();
-        }
-    }
+    irq_quiesce(); /* a dispatch that started before may still hold the action */
     return HX_OK;
 }
 
@@ -136,7 +142,9 @@ void hal_event_irq(struct hal_trap_frame *frame)
         __atomic_fetch_add(&irqs.spurious, 1, __ATOMIC_RELAXED);
         return;
     }
+    u64 begin = trace_span_begin(TRACE_IRQ);
     struct cpu *cpu = cpu_this();
+    cpu_idle_ends(cpu);
     __atomic_store_n(&cpu->irq_depth, cpu->irq_depth + 1, __ATOMIC_SEQ_CST);
     struct irq_line *line = &irqs.lines[irq];
     bool claimed = false;
@@ -154,10 +162,11 @@ void hal_event_irq(struct hal_trap_frame *frame)
         report_unhandled(irq, line);
     }
     __atomic_store_n(&cpu->irq_depth, cpu->irq_depth - 1, __ATOMIC_RELEASE);
+    trace_irq_end(frame, begin, irq);
     hal_irq.eoi(irq);
 }
 
-bool irq_stats_read(irq_t irq, struct irq_stats *out)
+HX_COLD bool irq_stats_read(irq_t irq, struct irq_stats *out)
 {
     if (irq >= hal_irq.lines) {
         return false;

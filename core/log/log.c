@@ -27,13 +27,15 @@ struct record {
     u8 level;
 };
 
+/* Apart from what has an initial value, so that the image does not carry its zeros. */
+static u8 ring[LOG_RING_SIZE]; /* logs.lock */
+
 static struct {
     struct spinlock lock;
     u64 head, tail;               /* l; byte positions, free-running, inv 1 */
     u64 first, next;              /* l; sequence numbers, inv 2 */
     enum log_level console_level; /* a */
     bool panicking;
-    u8 ring[LOG_RING_SIZE]; /* l */
 } logs = {.lock = SPINLOCK_INIT("log", LOCK_RANK_LOG), .console_level = LOG_INFO};
 
 static const char *const level_names[] = {
@@ -57,15 +59,15 @@ static void unlock(u64 state)
 static void ring_copy_in(u64 at, const void *src, size_t n)
 {
     size_t offset = at % LOG_RING_SIZE, piece = hx_min_u64(n, LOG_RING_SIZE - offset);
-    memcpy(logs.ring + offset, src, piece);
-    memcpy(logs.ring, (const u8 *)src + piece, n - piece);
+    memcpy(ring + offset, src, piece);
+    memcpy(ring, (const u8 *)src + piece, n - piece);
 }
 
 static void ring_copy_out(u64 at, void *dst, size_t n)
 {
     size_t offset = at % LOG_RING_SIZE, piece = hx_min_u64(n, LOG_RING_SIZE - offset);
-    memcpy(dst, logs.ring + offset, piece);
-    memcpy((u8 *)dst + piece, logs.ring, n - piece);
+    memcpy(dst, ring + offset, piece);
+    memcpy((u8 *)dst + piece, ring, n - piece);
 }
 
 static void append_locked(const struct record *record, const char *text)

@@ -9,7 +9,9 @@
  */
 #include <core/console.h>
 #include <core/debug.h>
+#include <core/guard.h>
 #include <core/log.h>
+#include <core/orchestrator.h>
 #include <core/panic.h>
 #include <core/time.h>
 #include <hal/cpu.h>
@@ -64,11 +66,10 @@ static void print_line(void *ctx, const char *fmt, ...)
 static void print_location(void *ctx, u32 depth, vaddr_t pc)
 {
     depth += ctx ? *(const u32 *)ctx : 0;
-    const char *name;
-    u64 offset;
+    struct symbol symbol;
     /* A return address points behind the call, possibly into the next function. */
-    if (symbol_lookup(pc - 1, &name, &offset)) {
-        console_printf("  #%-2u 0x%016lx %s+0x%lx\n", depth, pc, name, offset + 1);
+    if (symbol_lookup(pc - 1, &symbol)) {
+        console_printf("  #%-2u 0x%016lx %s+0x%lx\n", depth, pc, symbol.name, symbol.offset + 1);
     } else {
         console_printf("  #%-2u 0x%016lx ?\n", depth, pc);
     }
@@ -103,6 +104,7 @@ HX_NO_SANITIZE HX_NORETURN static void report(const struct hal_trap_frame *frame
 {
     hal_irq_disable();
     u32 depth = __atomic_fetch_add(&state.depth, 1, __ATOMIC_RELAXED);
+    HX_IGNORE(system_state_set(SYSTEM_PANIC), "a second panic finds it set");
     console_panic();
     log_panic();
     if (depth > 0) {
@@ -160,6 +162,7 @@ void panic_trap(const struct hal_trap_frame *frame, const char *fmt, ...)
 
 void hx_assert_failed(const char *expr, const char *file, int line)
 {
+    guard_assert((vaddr_t)__builtin_return_address(0), expr);
     panic("assertion failed: %s at %s:%d", expr, file, line);
 }
 

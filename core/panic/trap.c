@@ -5,8 +5,10 @@
  * Context:   that of the interrupted code.
  */
 #include <core/execution.h>
+#include <core/guard.h>
 #include <core/memory.h>
 #include <core/task.h>
+#include <core/trace.h>
 #include <core/trap.h>
 #include <hal/context.h>
 #include <hal/layout.h>
@@ -69,10 +71,12 @@ static void user_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
         return;
     }
     const char *reason = "";
+    u64 begin = trace_span_begin(TRACE_FAULT);
     hal_irq_enable();
     if (trap->kind != TRAP_PAGE_FAULT || !mend(trap, &reason)) {
         execution_user_fault(frame, trap, reason);
     }
+    trace_span_end(TRACE_FAULT, begin, trap->kind, trap->address);
     hal_irq_disable();
 }
 
@@ -106,6 +110,9 @@ void hal_event_trap(struct hal_trap_frame *frame, const struct hal_trap *trap)
     if (trap->kind == TRAP_PAGE_FAULT && trap->address < USER_SPACE_END &&
         hal_user_copy_covers(frame)) {
         copy_fault(frame, trap);
+        return;
+    }
+    if (guard_trap(frame, trap)) {
         return;
     }
     if (trap->kind == TRAP_BREAKPOINT) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's random numbers: xoshiro256**, seeded through SplitMix64.
  * Owns:      the generator's state.     Callers: everyone.     Locks: random.lock, a leaf.
- * Sources:   hal_cpu.random (RDRAND, RNDR), the boot loader's seed (rng-seed of a device tree), the
- *            cycle counter and the wall clock, which alone make nothing unpredictable.
- * Spec:      Blackman and Vigna, "Scrambled linear pseudorandom number generators".
+ * Sources:   hal_cpu.random (RDRAND, RNDR), the boot loader's seed (rng-seed of a device tree),
+ *            devices (virtio-rng) by random_add(), the cycle counter and the wall clock, which
+ * alone make nothing unpredictable. Spec:      Blackman and Vigna, "Scrambled linear pseudorandom
+ * number generators".
  */
 #include <core/init.h>
 #include <core/random.h>
@@ -18,7 +19,7 @@
 static struct {
     struct spinlock lock;
     u64 s[4]; /* l; never all zero */
-    bool seeded;
+    bool seeded, repeatable;
 } generator = {.lock = SPINLOCK_INIT("random", LOCK_RANK_RANDOM), .s = {1, 2, 3, 4}};
 
 static u64 rotl(u64 v, u32 n)
@@ -47,6 +48,7 @@ void random_init(void)
     u64 state = 0, value;
     if (word && str_to_u64(word, &value)) {
         state = value;
+        generator.repeatable = true;
         log_info("random", "seed %lu from the command line: this run can be repeated", value);
     } else {
         for (u32 i = 0; i < 8 && hal_cpu.random(&value); i++) {
@@ -68,6 +70,19 @@ void random_init(void)
     for (u32 i = 0; i < 4; i++) {
         generator.s[i] = split_mix(&state);
     }
+}
+
+void random_add(const void *bytes, size_t size)
+{
+    u64 irqs = spin_lock_irq(&generator.lock);
+    for (size_t i = 0; i < size && !generator.repeatable; i += 8) {
+        u64 value = 0, *word = &generator.s[i / 8 % 4];
+        memcpy(&value, (const u8 *)bytes + i, hx_min_u64(8, size - i));
+        stir(word, value);
+        *word |= *word == 0;
+        generator.seeded = true;
+    }
+    spin_unlock_irq(&generator.lock, irqs);
 }
 
 u64 random_u64(void)

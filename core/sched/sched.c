@@ -1,214 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Run queues, switching and balancing.
- * Owns:      who runs where; the set of runnable contexts; the account of CPU time.
+/* Blocking, waking and switching tasks.
+ * Owns:      who runs where; task.state and task.on_cpu. Which context a CPU runs next, and when it
+ *            has to ask again, is the scheduler's choice (<core/dis.h>).
  * Callers:   task, wait queues, the idle loop, the way out of the kernel.
- * Locks:     rq.lock (rank RUNQUEUE) of each CPU, taken with interrupts masked. A switch is entered
+ * Locks:     the run queue of a CPU (rank RUNQUEUE), with interrupts masked. A switch is entered
  *            with the queue locked and left by the next task, which unlocks: so nobody can wake a
- *            task elsewhere before its registers are saved. Two queues are never locked at once.
- * Invariant: (1) a context is on rq.runnable iff its task is ready or running on that CPU; idle
- *            tasks never are.  queue.nr is the length of that list.
- *            (2) task->cpu names the queue whose lock guards its state; it changes under that lock,
- *            and only while the task is in no queue.
- *            (3) every answer of the policy is checked against (1); a wrong one ejects it in favour
- *            of round robin, with every runnable context kept, because the list is not its own.
- * Slices:    the timer is armed only while somebody waits, and never re-armed for a switch that
- *            shortens nothing: it looks at the clock when it fires.
+ *            task elsewhere before its registers are saved.
+ * Invariant: (1) the state of a task that neither lends nor serves is guarded by the run queue that
+ *            its own context belongs to; that of one that does, by the donation lock.
+ *            (2) a context is given to a task that another CPU is still leaving only by donation or
+ *            a move; that CPU then idles until on_cpu says that the task has left.  It waits on the
+ *            idle task, so that two CPUs that swap their tasks do not wait for each other.
+ *            (3) a state of BLOCKED or SLEEPING with a context that is not blocked is a task on its
+ *            way to sleep, or one whose context others run on: its waker only sets the state.
+ *            (4) what a task runs on is runner.own: its own context; NULL while it is lent_to
+ *            another in a call; or the context of the first in a chain of callers. Such a context,
+ *            and the own ones of all in the chain, stay on one CPU, whose queue guards the chain.
  */
-#include "round_robin_priv.h"
-
-#include <core/cpu.h>
-#include <core/grace.h>
-#include <core/memory.h>
-#include <core/spinlock.h>
 #include <hal/irq.h>
-#include <helix/bits.h>
-#include <helix/log.h>
 #include <helix/panic.h>
-#include <helix/string.h>
 
-#define CONTEXTS_MAX 16384
+#include "switch_priv.h"
 
-struct run_queue {
-    struct spinlock lock;
-    struct sched_queue queue;           /* l: the policy's view */
-    const struct sched_policy_ops *ops; /* l */
-    bool built_in;                      /* l: ops is round robin, which is called in line */
-    struct list_node runnable;          /* l: sched_ctx.run_node, inv 1 */
-    struct task *running;               /* l */
-    u64 started_ns;                     /* l: since when it runs */
-    u64 slice_end_ns;                   /* l */
-    struct timer slice;                 /* c */
-} HX_ALIGNED(64);
-
-static struct run_queue queues[HAL_CPUS_MAX];
-
-static struct {
-    struct spinlock lock;
-    struct sched_ctx **by_id; /* CONTEXTS_MAX slots; a: read without the lock */
-    u32 next_hint;            /* l */
-} contexts = {.lock = SPINLOCK_INIT("context ids", LOCK_RANK_TASKS)};
-
-static bool is_built_in(const struct run_queue *rq)
-{
-    return rq->built_in;
-}
-
-static void set_policy(struct run_queue *rq, const struct sched_policy_ops *ops)
-{
-    rq->ops = ops;
-    rq->built_in = ops == &sched_round_robin;
-}
-
-/* inv 2: with the lock of the queue that guards the task, or before anybody can wake it. */
-static void set_cpu(struct task *task, cpu_id_t cpu)
-{
-    task->cpu = task->sched->cpu = cpu;
-    task->rq = &queues[cpu];
-}
-
-u32 sched_queue_length(cpu_id_t cpu)
-{
-    return HX_READ_ONCE(queues[cpu].queue.nr);
-}
-
-/* ids */
-
-enum hx_status sched_ctx_init(struct sched_ctx *ctx, struct task *owner)
-{
-    memset(ctx, 0, sizeof(*ctx));
-    ctx->weight = SCHED_WEIGHT_UNIT;
-    ctx->inv_weight = 1ull << SCHED_INV_SHIFT;
-    ctx->slice_ns = 3 * HX_NS_PER_MS;
-    ctx->affinity = ~0ull;
-    ctx->owner = owner;
-    list_init(&ctx->run_node);
-    set_cpu(owner, hal_cpu_number()); /* a moment old at worst: where it wakes first */
-    u64 state = spin_lock_irq(&contexts.lock);
-    enum hx_status status = HX_ERR_NO_SPACE;
-    for (u32 i = 0; i < CONTEXTS_MAX; i++) {
-        u32 id = (contexts.next_hint + i) % CONTEXTS_MAX;
-        if (!contexts.by_id[id]) {
-            ctx->id = id;
-            __atomic_store_n(&contexts.by_id[id], ctx, __ATOMIC_RELEASE);
-            contexts.next_hint = id + 1;
-            status = HX_OK;
-            break;
-        }
-    }
-    spin_unlock_irq(&contexts.lock, state);
-    return status;
-}
-
-void sched_ctx_fini(struct sched_ctx *ctx)
-{
-    u64 state = spin_lock_irq(&contexts.lock);
-    __atomic_store_n(&contexts.by_id[ctx->id], NULL, __ATOMIC_RELEASE);
-    contexts.next_hint = ctx->id; /* the next task finds its slot at once */
-    spin_unlock_irq(&contexts.lock, state);
-}
-
-/* the policy, checked */
-
-/* Hands everything that is runnable here to the policy that the queue has got. */
-static enum hx_status adopt_locked(struct run_queue *rq, const struct sched_policy_ops *ops)
-{
-    struct sched_queue old = rq->queue;
-    memset(rq->queue.state, 0, sizeof(rq->queue.state));
-    enum hx_status status = ops->init(&rq->queue);
-    if (status != HX_OK) {
-        rq->queue = old;
-        return status;
-    }
-    set_policy(rq, ops);
-    struct list_node *node;
-    for (node = rq->runnable.next; node != &rq->runnable; node = node->next) {
-        struct sched_ctx *ctx = HX_CONTAINER_OF(node, struct sched_ctx, run_node);
-        memset(ctx->policy, 0, sizeof(ctx->policy));
-        ops->enqueue(&rq->queue, ctx, 0);
-        if (ctx->state == SCHED_CTX_RUNNING) {
-            ops->start(&rq->queue, ctx);
-        }
-    }
-    return HX_OK;
-}
-
-static void eject_locked(struct run_queue *rq, const char *why)
-{
-    log_error("sched", "policy %s on CPU %u ejected: %s", rq->ops->name, rq->queue.cpu, why);
-    if (rq->ops == &sched_round_robin) {
-        panic("the built-in scheduling policy failed: %s", why);
-    }
-    HX_IGNORE(adopt_locked(rq, &sched_round_robin), "the built-in cannot fail");
-}
-
-enum hx_status sched_policy_set(cpu_id_t cpu, const struct sched_policy_ops *ops)
-{
-    if (ops->abi_version != SCHED_POLICY_ABI || ops->size != sizeof(*ops)) {
-        return HX_ERR_ABI;
-    }
-    struct run_queue *rq = &queues[cpu];
-    u64 irqs = spin_lock_irq(&rq->lock);
-    enum hx_status status = adopt_locked(rq, ops);
-    spin_unlock_irq(&rq->lock, irqs);
-    return status;
-}
-
-/* A waiting context of this queue, or NULL when none waits. inv 3 */
-static HX_NOINLINE struct sched_ctx *pick_checked(struct run_queue *rq)
-{
-    for (;;) {
-        u32 id = rq->ops->pick(&rq->queue);
-        if (id == SCHED_ID_NONE) {
-            if (rq->queue.nr == 0) {
-                return NULL;
-            }
-            eject_locked(rq, "picked nothing although work waits");
-            continue;
-        }
-        struct sched_ctx *ctx =
-            id < CONTEXTS_MAX ? __atomic_load_n(&contexts.by_id[id], __ATOMIC_ACQUIRE) : NULL;
-        if (hx_likely(ctx && ctx->state == SCHED_CTX_WAITING &&
-                      ((struct task *)ctx->owner)->cpu == rq->queue.cpu)) {
-            return ctx;
-        }
-        eject_locked(rq, "picked what does not wait here");
-    }
-}
-
-static u64 start_checked(struct run_queue *rq, struct sched_ctx *ctx)
-{
-    u64 slice = rq->ops->start(&rq->queue, ctx);
-    return hx_min_u64(hx_max_u64(slice, SCHED_SLICE_MIN_NS), SCHED_SLICE_MAX_NS);
-}
-
-static HX_ALWAYS_INLINE void enqueue_locked(struct run_queue *rq, struct sched_ctx *ctx, u32 flags)
-{
-    ctx->state = SCHED_CTX_WAITING;
-    list_add_tail(&rq->runnable, &ctx->run_node);
-    rq->queue.nr++;
-    if (hx_likely(is_built_in(rq))) {
-        rr_append(&rq->queue, ctx);
-    } else {
-        rq->ops->enqueue(&rq->queue, ctx, flags);
-    }
-}
-
-static HX_ALWAYS_INLINE void leave_locked(struct run_queue *rq, struct sched_ctx *ctx)
-{
-    ctx->run_node.prev->next = ctx->run_node.next;
-    ctx->run_node.next->prev = ctx->run_node.prev;
-    rq->queue.nr--;
-}
-
-/* The slice timer must fire by the end of the slice if somebody waits for it. */
-static void arm_slice_locked(struct run_queue *rq)
-{
-    if (rq->queue.nr > 1 && (!rq->slice.armed || rq->slice.node.key > rq->slice_end_ns)) {
-        timer_start(&rq->slice, rq->slice_end_ns);
-    }
-}
-
-static void kick(cpu_id_t cpu)
+void sched_kick(cpu_id_t cpu)
 {
     __atomic_store_n(&cpus[cpu].resched, true, __ATOMIC_RELEASE);
     if (cpu != hal_cpu_number()) {
@@ -216,72 +30,14 @@ static void kick(cpu_id_t cpu)
     }
 }
 
-void sched_kick(cpu_id_t cpu)
-{
-    kick(cpu);
-}
-
-u64 sched_cpu_time_ns(void)
-{
-    u64 irqs = hal_irq_save();
-    struct task *task = task_current();
-    u64 ns = task->cpu_ns + (time_now_ns() - cpu_this()->rq->started_ns);
-    hal_irq_restore(irqs);
-    return ns;
-}
-
-static void slice_over(struct timer *timer)
-{
-    struct run_queue *rq = HX_CONTAINER_OF(timer, struct run_queue, slice);
-    spin_lock(&rq->lock);
-    if (time_now_ns() >= rq->slice_end_ns) {
-        cpu_this()->resched = true;
-    } else {
-        arm_slice_locked(rq);
-    }
-    spin_unlock(&rq->lock);
-}
-
 /* switching */
 
-static void switch_machine_state(struct task *from, struct task *to)
-{
-    if (from->fpu_used) {
-        hal_fpu_save(from->fpu);
-        hal_fpu_disable();
-    }
-    if (from->fpu) {
-        from->user_tls = hal_user_tls_get();
-    }
-    if (to->space != from->space) {
-        space_activate(to->space);
-    }
-    if (to->fpu) {
-        hal_user_tls_set(to->user_tls);
-        hal_kernel_stack_set(to->stack_top);
-    }
-    if (to->fpu_used) {
-        hal_fpu_enable();
-        hal_fpu_restore(to->fpu);
-    }
-}
-
-static HX_NOINLINE void finish_ended(struct run_queue *rq, struct task *previous)
+void sched_finish_ended(struct cpu *cpu, struct task *previous)
 {
     previous->state = TASK_ZOMBIE;
-    spin_unlock(&rq->lock);
+    __atomic_store_n(&previous->on_cpu, false, __ATOMIC_RELEASE);
+    spin_unlock(lock_of(cpu->rq));
     task_finish(previous);
-}
-
-static HX_ALWAYS_INLINE void finish_switch(void)
-{
-    struct cpu *cpu = cpu_this();
-    struct task *previous = cpu->previous;
-    if (hx_unlikely(previous->state == TASK_TERMINATED)) {
-        finish_ended(cpu->rq, previous);
-    } else {
-        spin_unlock(&cpu->rq->lock);
-    }
 }
 
 void sched_finish_switch(void)
@@ -289,69 +45,128 @@ void sched_finish_switch(void)
     finish_switch();
 }
 
-void sched_switch(enum sched_put why)
+/* inv 2 */
+bool sched_still_elsewhere(struct cpu *cpu, const struct task *to)
 {
-    struct cpu *cpu = cpu_this();
-    struct run_queue *rq = cpu->rq;
-    struct task *from = task_current();
+    if (!__atomic_load_n(&to->on_cpu, __ATOMIC_ACQUIRE)) {
+        return false;
+    }
+    cpu->resched = true; /* look again */
+    return true;
+}
 
-    spin_lock(&rq->lock);
+static HX_ALWAYS_INLINE void reschedule(struct cpu *cpu, struct task *from, enum dis_why why)
+{
     cpu->resched = false;
     grace_quiescent(cpu);
-    u64 now = time_now_ns(), ran = now - rq->started_ns;
-    rq->started_ns = now;
-    from->cpu_ns += ran;
-    if (hx_likely(from != cpu->idle)) {
-        struct sched_ctx *ctx = from->sched;
-        if (from->state == TASK_RUNNING) {
-            from->state = TASK_READY;
-            ctx->state = SCHED_CTX_WAITING;
-            if (hx_likely(is_built_in(rq))) {
-                rr_append(&rq->queue, ctx);
-            } else {
-                rq->queue.now = now;
-                rq->ops->put(&rq->queue, ctx, ran, why);
-            }
-        } else {
-            ctx->state = SCHED_CTX_BLOCKED;
-            if (hx_unlikely(!is_built_in(rq))) {
-                rq->queue.now = now;
-                rq->ops->put(&rq->queue, ctx, ran, SCHED_PUT_LEAVE);
-            }
-            leave_locked(rq, ctx);
-        }
-    } else {
-        from->state = TASK_READY;
+    switch_to(cpu, from, dis_schedule(cpu->rq, time_now_ns(), why));
+}
+
+void task_yield(void)
+{
+    u64 irqs = hal_irq_save();
+    struct cpu *cpu = cpu_this();
+    spin_lock(lock_of(cpu->rq));
+    cpu->resched = false;
+    grace_quiescent(cpu);
+    switch_to(cpu, task_current(), dis_yield(cpu->rq, time_now_ns()));
+    hal_irq_restore(irqs);
+}
+
+static bool is_asleep(const struct task *task)
+{
+    return task->state & TASK_ASLEEP;
+}
+
+/* One that lends or serves by the donation graph, or runs on what is not its own any more. */
+static HX_NOINLINE void block_donated(struct cpu *cpu, struct task *task)
+{
+    enum dis_why why = DIS_WHY_KICK; /* a donor's context leaves because it is held */
+    if (task->state == TASK_TERMINATED) {
+        dis_runner_fini(&task->runner);
     }
-    struct task *to = cpu->idle;
-    struct sched_ctx *next = NULL;
-    u64 slice = RR_SLICE_NS;
-    if (hx_unlikely(!is_built_in(rq))) {
-        next = pick_checked(rq);
-        slice = next ? start_checked(rq, next) : 0;
-    } else if (!list_is_empty(rr_head(&rq->queue))) {
-        next = rr_take_first(&rq->queue);
-    }
-    if (next) {
-        to = next->owner;
-        next->state = SCHED_CTX_RUNNING;
-        rq->slice_end_ns = now + slice;
-        arm_slice_locked(rq);
-    }
-    to->state = TASK_RUNNING;
-    if (to == from) {
-        spin_unlock(&rq->lock);
+    dis_donation_lock();
+    if (task->state == TASK_RUNNING) {
+        dis_donation_unlock();
         return;
     }
-    rq->running = to;
-    to->switches++;
-    cpu->previous = from;
-    hal_current_set(to);
-    if (from->fpu || to->fpu) { /* a kernel task has no user half to change */
-        switch_machine_state(from, to);
+    dis_runner_block_locked(&task->runner, time_now_ns());
+    spin_lock(lock_of(cpu->rq));
+    if (task->state == TASK_RUNNING) {
+        /* The context has become plain since block() looked, so a waker came by the queue's lock
+         * alone, after the look above. */
+        spin_unlock(lock_of(cpu->rq));
+        dis_runner_wake_locked(&task->runner, hal_cpu_number(), time_now_ns());
+        dis_donation_unlock();
+        return;
     }
-    hal_context_switch(&from->context, &to->context);
-    finish_switch();
+    if (!task->runner.lent_to && cpu->rq->curr == task->runner.own) {
+        why = DIS_WHY_BLOCK;
+    }
+    /* From here on the queue's lock keeps its waker off until it has left. */
+    dis_donation_unlock();
+    reschedule(cpu, task, why);
+}
+
+void sched_block_slow(struct cpu *cpu, struct task *task)
+{
+    struct sched_ctx *ctx = task->runner.own;
+    if (cpu->irq_depth) {
+        panic("task %s: sleeping in an interrupt handler", task->name);
+    }
+    if (cpu->rq->curr != ctx || !dis_ctx_is_plain(ctx)) {
+        spin_unlock(lock_of(cpu->rq));
+        block_donated(cpu, task);
+    } else {
+        task->runner.ready = false;
+        reschedule(cpu, task, DIS_WHY_BLOCK);
+    }
+}
+
+/* The task goes on after all. Whoever has seen it asleep writes its state under the queue's lock,
+ * which is held and given up here, or the donation lock. */
+static HX_NOINLINE void cancel_block(struct dis_rq *rq, struct task *task)
+{
+    bool plain = dis_ctx_is_plain(task->runner.own);
+    task->state = TASK_RUNNING;
+    spin_unlock(lock_of(rq));
+    if (!plain) {
+        dis_donation_lock();
+        dis_donation_unlock();
+    }
+}
+
+/* The task has been killed: a wait that a kill ends does not begin. */
+bool sched_block_ends(struct dis_rq *rq, struct task *task, u32 cancellable)
+{
+    if (cancellable) {
+        cancel_block(rq, task);
+    }
+    return cancellable;
+}
+
+static HX_NOINLINE void block_either(bool cancellable)
+{
+    block(task_current(), cancellable);
+}
+
+void sched_block(void)
+{
+    block_either(false);
+}
+
+void task_block(enum task_state state)
+{
+    (void)state;
+    check_block();
+    block_either(false);
+}
+
+void task_block_cancellable(enum task_state state)
+{
+    (void)state;
+    check_block();
+    block_either(true);
 }
 
 void sched_preempt(void)
@@ -359,110 +174,104 @@ void sched_preempt(void)
     struct task *task = task_current();
     if (task->preempt_off == 0 && task->state == TASK_RUNNING) {
         struct cpu *cpu = cpu_this();
-        bool over = time_now_ns() >= cpu->rq->slice_end_ns;
-        sched_switch(over ? SCHED_PUT_SLICE : SCHED_PUT_PREEMPT);
+        spin_lock(lock_of(cpu->rq));
+        reschedule(cpu, task, DIS_WHY_KICK);
     }
 }
 
 /* waking */
 
-static HX_NOINLINE cpu_id_t choose_among(const struct task *task, u64 allowed)
-{
-    cpu_id_t last = task->cpu;
-    if ((allowed >> last & 1) && sched_queue_length(last) == 0) {
-        return last;
-    }
-    for (u64 mask = allowed; mask; mask &= mask - 1) {
-        cpu_id_t cpu = (cpu_id_t)__builtin_ctzll(mask);
-        if (sched_queue_length(cpu) == 0) {
-            return cpu;
-        }
-    }
-    if (allowed >> last & 1 || !allowed) {
-        return last;
-    }
-    return (cpu_id_t)__builtin_ctzll(allowed);
-}
-
-static HX_ALWAYS_INLINE cpu_id_t choose_cpu(const struct task *task)
-{
-    u64 allowed = task->sched->affinity & cpu_online_mask();
-    return hx_likely(allowed == 1ull << task->cpu) ? task->cpu : choose_among(task, allowed);
-}
-
-/* Somebody waits for the running task's slice to end. */
-static HX_NOINLINE void slice_wanted(struct run_queue *rq)
-{
-    if (rq == cpu_this()->rq) {
-        arm_slice_locked(rq);
-    } else {
-        kick(rq->queue.cpu); /* its own CPU's timer is its own to arm */
-    }
-}
-
-static HX_ALWAYS_INLINE void make_ready_locked(struct run_queue *rq, struct task *task, u32 flags)
-{
-    enqueue_locked(rq, task->sched, flags);
-    if (hx_unlikely(rq->queue.nr == 1)) { /* it has been idle */
-        kick(rq->queue.cpu);
-        return;
-    }
-    if (hx_likely(is_built_in(rq))) {
-        /* Slices are equal, so an armed timer is early enough. */
-        if (hx_unlikely(!rq->slice.armed)) {
-            slice_wanted(rq);
-        }
-        return;
-    }
-    if (rq->queue.nr == 2) { /* the running one has company: its slice counts from here on */
-        slice_wanted(rq);
-    }
-    if (rq->ops->preempts && rq->ops->preempts(&rq->queue, rq->running->sched, task->sched)) {
-        kick(rq->queue.cpu);
-    }
-}
-
-/* The run queue that guards the task's state, locked: inv 2. Interrupts masked. */
-static HX_ALWAYS_INLINE struct run_queue *lock_queue_of(const struct task *task)
+/* The run queue that guards the task, locked: its own context's. Interrupts masked. */
+static HX_ALWAYS_INLINE struct dis_rq *lock_queue_of(const struct task *task)
 {
     for (;;) {
-        struct run_queue *rq = HX_READ_ONCE(task->rq);
-        spin_lock(&rq->lock);
-        if (hx_likely(task->rq == rq)) {
+        u32 cpu = __atomic_load_n(&task->own.cpu, __ATOMIC_ACQUIRE);
+        struct dis_rq *rq = cpus[cpu].rq;
+        spin_lock(lock_of(rq));
+        if (hx_likely(HX_READ_ONCE(task->own.cpu) == cpu)) {
             return rq;
         }
-        spin_unlock(&rq->lock);
+        spin_unlock(lock_of(rq));
     }
+}
+
+static HX_NOINLINE bool wake_donated(struct task *task)
+{
+    dis_donation_lock();
+    bool asleep = is_asleep(task);
+    if (asleep) {
+        task->state = TASK_RUNNING;
+        if (task->runner.lent_to) {
+            dis_donate_end_locked(&task->runner, true);
+        } else if (!task->runner.ready) { /* inv 3 */
+            dis_runner_wake_locked(&task->runner, hal_cpu_number(), time_now_ns());
+        }
+    }
+    dis_donation_unlock();
+    return asleep;
+}
+
+/* What sched_wake_masked() does not do in line. rq is the task's, locked; it is not on return. */
+static HX_NOINLINE bool wake_slow(struct dis_rq *rq, struct task *task)
+{
+    u32 here = hal_cpu_number();
+    for (;;) {
+        struct sched_ctx *ctx;
+        if (!is_asleep(task)) {
+            spin_unlock(lock_of(rq));
+            return false;
+        }
+        if (task->lent_to) {
+            spin_unlock(lock_of(rq));
+            sched_lend_end(task);
+            rq = lock_queue_of(task);
+            continue;
+        }
+        ctx = task->runner.own; /* a borrowed one is of the same queue: inv 4 */
+        if (!dis_ctx_is_plain(ctx)) {
+            spin_unlock(lock_of(rq));
+            return wake_donated(task);
+        }
+        if (ctx->state != SCHED_CTX_BLOCKED) { /* inv 3 */
+            task->state = TASK_RUNNING;
+            task->runner.ready = true;
+            break;
+        }
+        u64 now = time_now_ns();
+        u32 cpu = ctx != &task->own ? ctx->cpu : dis_wake_cpu(ctx, here, now);
+        trace(TRACE_WAKE, cpu, task->id, 0);
+        if (cpu == ctx->cpu) {
+            task->state = TASK_RUNNING;
+            task->runner.ready = true;
+            dis_wake_here(rq, ctx, here, now);
+            break;
+        }
+        ctx->acct.migrations++;
+        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue knows it */
+        spin_unlock(lock_of(rq));
+        rq = lock_queue_of(task);
+    }
+    spin_unlock(lock_of(rq));
+    return true;
 }
 
 bool sched_wake_masked(struct task *task)
 {
-    struct run_queue *rq = lock_queue_of(task);
-    bool asleep = task->state == TASK_BLOCKED || task->state == TASK_SLEEPING;
-    if (asleep && hx_unlikely(rq->running == task)) {
-        task->state = TASK_RUNNING; /* on its way to sleep; sched_switch() will see it */
-    } else if (asleep) {
-        task->state = TASK_READY;
-        cpu_id_t cpu = choose_cpu(task);
-        if (hx_unlikely(cpu != task->cpu)) {
-            set_cpu(task, cpu);
-            task->sched->acct.migrations++;
-            spin_unlock(&rq->lock);
-            rq = &queues[cpu];
-            spin_lock(&rq->lock);
+    struct dis_rq *rq = lock_queue_of(task);
+    struct sched_ctx *ctx = &task->own;
+    const struct sched_ctx *curr = rq->curr;
+    if (hx_likely(is_asleep(task) && rq->calm == DIS_CALM_SINGLE && !task->lent_to &&
+                  dis_wake_quick(rq, ctx, time_now_ns()))) {
+        trace(TRACE_WAKE, rq->cpu, task->id, 0);
+        task->state = TASK_RUNNING;
+        task->runner.ready = true;
+        if (!curr) {
+            cpu_this()->resched = true;
         }
-        make_ready_locked(rq, task, SCHED_ENQ_WAKE);
+        spin_unlock(lock_of(rq));
+        return true;
     }
-    spin_unlock(&rq->lock);
-    return asleep;
-}
-
-void task_block_cancel(void)
-{
-    struct task *task = task_current();
-    struct run_queue *rq = lock_queue_of(task);
-    task->state = TASK_RUNNING;
-    spin_unlock(&rq->lock);
+    return wake_slow(rq, task);
 }
 
 bool sched_wake(struct task *task)
@@ -473,171 +282,303 @@ bool sched_wake(struct task *task)
     return woken;
 }
 
-/* balancing */
-
-/* Takes one waiting task from `from` that may run on `cpu`; it is then in no queue. */
-static struct task *steal(struct run_queue *from, cpu_id_t cpu)
+void task_block_cancel(void)
 {
-    struct task *found = NULL;
-    spin_lock(&from->lock);
-    struct list_node *node;
-    for (node = from->runnable.prev; node != &from->runnable; node = node->prev) {
-        struct sched_ctx *ctx = HX_CONTAINER_OF(node, struct sched_ctx, run_node);
-        if (ctx->state == SCHED_CTX_WAITING && (ctx->affinity >> cpu & 1)) {
-            from->queue.now = time_now_ns();
-            from->ops->dequeue(&from->queue, ctx);
-            leave_locked(from, ctx);
-            ctx->state = SCHED_CTX_BLOCKED; /* nobody's until it is enqueued again */
-            found = ctx->owner;
-            set_cpu(found, cpu);
-            break;
-        }
-    }
-    spin_unlock(&from->lock);
-    return found;
+    struct task *task = task_current();
+    cancel_block(lock_queue_of(task), task);
 }
 
-/* Pulls from the longest queue if it is longer than ours by two. Interrupts masked. */
-static bool pull(cpu_id_t cpu)
+/* Calls: a context goes along with a synchronous call, inv 4. */
+
+static void switch_fpu(struct task *from, struct task *to)
 {
-    u32 longest = sched_queue_length(cpu) + 1;
-    struct run_queue *from = NULL;
-    for (u64 mask = cpu_online_mask(); mask; mask &= mask - 1) {
-        cpu_id_t other = (cpu_id_t)__builtin_ctzll(mask);
-        if (other != cpu && sched_queue_length(other) > longest) {
-            longest = sched_queue_length(other);
-            from = &queues[other];
-        }
+    if (from->fpu_used) {
+        hal_fpu_save(from->fpu);
+        hal_fpu_disable();
     }
-    struct task *task = from ? steal(from, cpu) : NULL;
-    if (!task) {
+    if (to->fpu_used) {
+        hal_fpu_enable();
+        hal_fpu_restore(to->fpu);
+    }
+}
+
+/* The last question: whether both are in their states. What is rare is the FPU; `park` is how the
+ * switch will go, which leaves that part of it to this. */
+static HX_NOINLINE bool can_hand_over_slow(struct task *from, struct task *to, bool park)
+{
+    if (HX_READ_ONCE(from->killed) || to->state != TASK_BLOCKED) {
         return false;
     }
-    if (hx_unlikely(!(task->sched->affinity >> cpu & 1))) {
-        cpu = choose_cpu(task); /* confined while it was on its way */
-        set_cpu(task, cpu);
+    if (park) {
+        switch_fpu(from, to);
     }
-    struct run_queue *rq = &queues[cpu];
-    spin_lock(&rq->lock);
-    task->sched->acct.migrations++;
-    make_ready_locked(rq, task, 0);
-    spin_unlock(&rq->lock);
     return true;
 }
 
-void sched_balance(void)
+static HX_ALWAYS_INLINE bool can_hand_over(struct cpu *cpu, struct dis_rq *rq, struct task *from,
+                                           struct task *to, bool park)
 {
-    u64 irqs = hal_irq_save();
-    pull(hal_cpu_number());
-    hal_irq_restore(irqs);
+    const struct sched_ctx *ctx = rq->curr;
+    return to->own.cpu == rq->cpu && ctx == from->runner.own && cpu->attention == 0 &&
+           ((ctx->flags | to->own.flags) & DIS_CTX_BUSY) == 0 && ctx->pieces <= 1 &&
+           ((HX_READ_ONCE(from->glance) == TASK_RUNNING &&
+             HX_READ_ONCE(to->glance) == TASK_BLOCKED) ||
+            can_hand_over_slow(from, to, park));
 }
 
-enum hx_status sched_affinity_set(struct task *task, u64 mask)
+bool sched_handoff_call_lock(struct cpu *cpu, struct task *from, struct task *to, bool park)
 {
-    if (!(mask & cpu_online_mask())) {
-        return HX_ERR_INVALID;
+    struct dis_rq *rq = cpu->rq;
+    spin_lock(lock_of(rq));
+    if (hx_likely(to->own.state == SCHED_CTX_BLOCKED && can_hand_over(cpu, rq, from, to, park))) {
+        return true;
     }
-    u64 irqs = hal_irq_save();
-    struct run_queue *rq = lock_queue_of(task);
-    struct sched_ctx *ctx = task->sched;
-    ctx->affinity = mask;
-    bool misplaced = !(mask >> task->cpu & 1);
-    if (misplaced && ctx->state == SCHED_CTX_WAITING) {
-        rq->ops->dequeue(&rq->queue, ctx);
-        leave_locked(rq, ctx);
-        ctx->state = SCHED_CTX_BLOCKED;
-        set_cpu(task, choose_cpu(task));
-        spin_unlock(&rq->lock);
-        rq = &queues[task->cpu];
-        spin_lock(&rq->lock);
-        make_ready_locked(rq, task, 0);
-    }
-    bool running = misplaced && rq->running == task;
-    spin_unlock(&rq->lock);
-    hal_irq_restore(irqs);
-    enum hx_status status = HX_OK;
-    /* Sleep for a moment: waking is what chooses a CPU. A moment that was over before the sleep
-     * began has moved nobody; the next one is longer. */
-    for (u64 ns = 10 * HX_NS_PER_US; running && task == task_current() && status == HX_OK &&
-                                     !(ctx->affinity >> HX_READ_ONCE(task->cpu) & 1);
-         ns *= 2) {
-        status = task_sleep_until(time_now_ns() + ns);
-    }
-    return status; /* one that runs elsewhere moves when it next wakes */
+    spin_unlock(lock_of(rq));
+    return false;
 }
 
-/* CPUs */
+bool sched_handoff_reply_lock(struct cpu *cpu, struct task *from, struct task *to)
+{
+    struct dis_rq *rq = cpu->rq;
+    spin_lock(lock_of(rq));
+    if (hx_likely(to->lent_to == from && can_hand_over(cpu, rq, from, to, true))) {
+        return true;
+    }
+    spin_unlock(lock_of(rq));
+    return false;
+}
+
+/* The current task sleeps from now on, and `to` runs on what it ran on. */
+static HX_ALWAYS_INLINE void hand_over(struct cpu *cpu, struct dis_rq *rq, struct task *from,
+                                       struct task *to)
+{
+    struct sched_ctx *ctx = rq->curr;
+    from->state = TASK_BLOCKED;
+    from->runner.ready = false;
+    to->state = TASK_RUNNING;
+    to->runner.ready = true;
+    to->runner.own = ctx;
+    ctx->home = ctx->runner = &to->runner;
+    grace_quiescent(cpu);
+}
+
+static HX_ALWAYS_INLINE void hand_over_call(struct cpu *cpu, struct dis_rq *rq, struct task *from,
+                                            struct task *to)
+{
+    from->runner.own = NULL;
+    from->lent_to = to;
+    to->caller = from;
+    to->own.state = SCHED_CTX_AWAY;
+    hand_over(cpu, rq, from, to);
+}
+
+static HX_ALWAYS_INLINE void hand_over_reply(struct cpu *cpu, struct dis_rq *rq, struct task *from,
+                                             struct task *to)
+{
+    from->runner.own = &from->own;
+    from->own.state = SCHED_CTX_BLOCKED;
+    from->caller = NULL;
+    to->lent_to = NULL;
+    hand_over(cpu, rq, from, to);
+}
+
+void sched_handoff_call(struct cpu *cpu, struct task *from, struct task *to)
+{
+    hand_over_call(cpu, cpu->rq, from, to);
+    switch_tasks(cpu, from, to);
+}
+
+/* The last part of a switch between two threads of processes, the first of which parks; the FPU has
+ * been seen to. */
+static HX_ALWAYS_INLINE void park(struct cpu *cpu, struct task *from, struct task *to)
+{
+    to->on_cpu = true;
+    hal_current_set(to);
+    hal_user_tls_switch(&from->user_tls, to->user_tls);
+    if (hx_likely(to->space != from->space)) {
+        space_switch(cpu, from->space, to->space);
+    }
+    hal_kernel_stack_set(to->stack_top);
+    from->context.sp = hal_context_parked(from->stack_top);
+}
+
+static HX_ALWAYS_INLINE HX_NORETURN void park_for_user(struct cpu *cpu, struct dis_rq *rq,
+                                                       struct task *from, struct task *to,
+                                                       u64 header, u64 source)
+{
+    park(cpu, from, to);
+    lockdep_release(lock_of(rq));
+    hal_message_leave(from->stack_top, to->stack_top, header, source, &from->on_cpu,
+                      &lock_of(rq)->serving);
+}
+
+static HX_ALWAYS_INLINE HX_NORETURN void park_for_kernel(struct cpu *cpu, struct task *from,
+                                                         struct task *to)
+{
+    trace(TRACE_SWITCH, from->state, from->id, to->id);
+    park(cpu, from, to);
+    cpu->previous = from;
+    hal_context_continue(from->stack_top, &to->context);
+}
+
+void sched_handoff_call_user(struct cpu *cpu, struct task *from, struct task *to, u64 header,
+                             u64 source)
+{
+    struct dis_rq *rq = cpu->rq;
+    hand_over_call(cpu, rq, from, to);
+    park_for_user(cpu, rq, from, to, header, source);
+}
+
+void sched_handoff_reply_user(struct cpu *cpu, struct task *from, struct task *to, u64 header,
+                              u64 source)
+{
+    struct dis_rq *rq = cpu->rq;
+    hand_over_reply(cpu, rq, from, to);
+    park_for_user(cpu, rq, from, to, header, source);
+}
+
+void sched_handoff_call_park(struct cpu *cpu, struct task *from, struct task *to)
+{
+    hand_over_call(cpu, cpu->rq, from, to);
+    park_for_kernel(cpu, from, to);
+}
+
+void sched_handoff_reply_park(struct cpu *cpu, struct task *from, struct task *to)
+{
+    hand_over_reply(cpu, cpu->rq, from, to);
+    park_for_kernel(cpu, from, to);
+}
+
+void sched_lend_end(struct task *lender)
+{
+    dis_donation_lock();
+    struct dis_rq *rq = lock_queue_of(lender);
+    struct task *borrower = lender->lent_to, *last = borrower;
+    if (!borrower) {
+        spin_unlock(lock_of(rq)); /* it has been given back meanwhile */
+        dis_donation_unlock();
+        return;
+    }
+    while (last->lent_to) {
+        last = last->lent_to;
+    }
+    lender->lent_to = NULL;
+    borrower->caller = NULL;
+    struct sched_ctx *lent = last->runner.own;
+    dis_runner_own(&last->runner, &borrower->own);
+    dis_runner_own(&lender->runner, lent);
+    spin_unlock(lock_of(rq));
+    u64 now = time_now_ns();
+    dis_runner_refresh_locked(&last->runner, now);
+    dis_runner_refresh_locked(&lender->runner, now);
+    dis_donation_unlock();
+}
+
+/* donation */
+
+/* Whether `to` would inherit anything. */
+static bool has_to_lend(const struct task *from, const struct task *to)
+{
+    return from->own.cls != SCHED_CLASS_BATCH || to->own.cls != SCHED_CLASS_BATCH ||
+           !list_is_empty(&from->runner.donors);
+}
+
+enum hx_status sched_donate(struct task *to)
+{
+    struct task *from = task_current();
+    return has_to_lend(from, to) ? dis_donate_begin(&from->runner, &to->runner) : HX_OK;
+}
+
+void sched_donate_end(struct task *from)
+{
+    dis_donate_end(&from->runner);
+}
+
+void sched_donate_move(struct task *from, struct task *to)
+{
+    if (!HX_READ_ONCE(from->runner.lent_to) && !has_to_lend(from, to)) {
+        return;
+    }
+    dis_donation_lock();
+    if (!from->runner.ready && is_asleep(from)) { /* or it is about to find what it waited for */
+        dis_donate_end_locked(&from->runner, false);
+        HX_IGNORE(dis_donate_begin_locked(&from->runner, &to->runner), "it then only waits");
+    }
+    dis_donation_unlock();
+}
+
+/* tasks and CPUs */
+
+HX_COLD u64 sched_cpu_time_ns(struct task *task)
+{
+    struct sched_account *acct = &task->own.acct;
+    u64 irqs = hal_irq_save();
+    struct dis_rq *rq = lock_queue_of(task);
+    if (rq->curr == &task->own) {
+        dis_account(rq, time_now_ns());
+    }
+    u64 ns = acct->exec_ns - acct->donated_out_ns + acct->donated_in_ns;
+    spin_unlock(lock_of(rq));
+    hal_irq_restore(irqs);
+    return ns;
+}
+
+HX_COLD enum hx_status sched_affinity_set(struct task *task, u64 mask)
+{
+    enum hx_status status = dis_affinity_set(&task->own, mask);
+    /* The context is confined now; the caller moves as soon as it lets go of this CPU. */
+    while (status == HX_OK && task == task_current() && !(mask >> hal_cpu_number() & 1)) {
+        task_yield();
+    }
+    return status;
+}
+
+static void cpu_begin(struct cpu *cpu, struct task *idle)
+{
+    idle->state = TASK_RUNNING;
+    idle->own.cpu = cpu->hal.number;
+    cpu->idle = idle;
+    __atomic_store_n(&cpu->rq, dis_rq_of(cpu->hal.number), __ATOMIC_RELEASE);
+}
 
 void sched_adopt_boot(struct task *boot, struct task *idle)
 {
     u64 irqs = hal_irq_save();
-    struct run_queue *rq = &queues[0];
-    spin_lock(&rq->lock);
-    cpus[0].idle = idle;
-    cpus[0].rq = rq;
-    set_cpu(boot, 0);
-    set_cpu(idle, 0);
-    boot->state = TASK_READY;
-    enqueue_locked(rq, boot->sched, 0);
-    boot->state = TASK_RUNNING;
-    boot->sched->state = SCHED_CTX_RUNNING;
-    rq->running = boot;
-    rq->started_ns = time_now_ns();
-    rq->slice_end_ns = rq->started_ns + rq->ops->start(&rq->queue, boot->sched);
-    spin_unlock(&rq->lock);
+    struct cpu *cpu = cpu_this();
+    cpu_begin(cpu, idle);
+    boot->state = TASK_BLOCKED;
+    boot->on_cpu = true;
+    sched_wake_masked(boot);
+    spin_lock(lock_of(cpu->rq));
+    struct sched_ctx *first = dis_schedule(cpu->rq, time_now_ns(), DIS_WHY_KICK);
+    HX_ASSERT(first == &boot->own); /* there is no other */
+    cpu->resched = false;
+    spin_unlock(lock_of(cpu->rq));
     hal_irq_restore(irqs);
 }
 
 void sched_cpu_online(struct task *idle)
 {
-    struct cpu *cpu = cpu_this();
-    struct run_queue *rq = &queues[cpu->hal.number];
-    set_cpu(idle, (cpu_id_t)cpu->hal.number);
-    idle->state = TASK_RUNNING;
-    cpu->idle = idle;
-    cpu->rq = rq;
-    rq->running = idle;
-    rq->started_ns = time_now_ns();
+    idle->on_cpu = true;
+    cpu_begin(cpu_this(), idle);
 }
 
 void sched_idle(void)
 {
     struct cpu *cpu = cpu_this();
-    cpu_id_t number = (cpu_id_t)cpu->hal.number;
     hal_irq_disable();
     for (;;) {
-        if (sched_queue_length(number) > 0 || pull(number)) {
-            sched_switch(SCHED_PUT_YIELD);
+        if (HX_READ_ONCE(cpu->resched)) {
+            spin_lock(lock_of(cpu->rq));
+            reschedule(cpu, task_current(), DIS_WHY_KICK);
         } else {
             grace_quiescent(cpu);
-            if (!HX_READ_ONCE(cpu->resched)) {
-                hal_cpu_wait();
-            }
-            cpu->resched = false;
-            /* What was pending is taken here: waiting leaves it so on some ports. */
-            hal_irq_enable();
-            hal_irq_disable();
+            cpu->idle_since = hal_cycles_read();
+            hal_cpu_wait();
+            cpu_idle_ends(cpu);
         }
+        /* What was pending is taken here: waiting leaves it so on some ports. */
+        hal_irq_enable();
+        hal_irq_disable();
     }
-}
-
-enum hx_status sched_init(const struct sched_policy_ops *policy)
-{
-    contexts.by_id = kzalloc(CONTEXTS_MAX * sizeof(struct sched_ctx *));
-    if (!contexts.by_id) {
-        return HX_ERR_NO_MEMORY;
-    }
-    for (cpu_id_t cpu = 0; cpu < HAL_CPUS_MAX; cpu++) {
-        struct run_queue *rq = &queues[cpu];
-        rq->lock = (struct spinlock)SPINLOCK_INIT("run queue", LOCK_RANK_RUNQUEUE);
-        list_init(&rq->runnable);
-        rq->queue.cpu = cpu;
-        set_policy(rq, policy);
-        rq->slice.expired = slice_over;
-        enum hx_status status = policy->init(&rq->queue);
-        if (status != HX_OK) {
-            return status;
-        }
-    }
-    return HX_OK;
 }

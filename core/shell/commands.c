@@ -5,6 +5,7 @@
 #include <core/console.h>
 #include <core/irq.h>
 #include <core/log.h>
+#include <core/orchestrator.h>
 #include <core/panic.h>
 #include <core/shell.h>
 #include <core/time.h>
@@ -20,15 +21,17 @@
 
 static int command_help(int argc, char **argv)
 {
-    if (argc > 2) {
+    bool names = argc == 2 && str_equal(argv[1], "--names");
+    bool except = argc > 1 && str_equal(argv[1], "--except");
+    if (argc > 2 && !except) {
         return shell_usage("help");
     }
-    bool found = argc == 1;
+    bool all = argc == 1 || names || except, found = all;
     HX_SET_FOREACH (shell_commands, it) {
         const struct shell_command *c = *it;
-        if (argc == 1) {
-            shell_printf("%-10s %s\n", c->name, c->summary);
-        } else if (str_equal(c->name, argv[1])) {
+        if (all && !(except && shell_has_option(argc, argv, c->name))) {
+            shell_printf(names ? "%s\n" : "%-10s %s\n", c->name, c->summary);
+        } else if (!all && str_equal(c->name, argv[1])) {
             shell_printf("%s - %s\nusage: %s %s\n", c->name, c->summary, c->name, c->usage);
             shell_printf("%s%s", c->details, *c->details ? "\n" : "");
             found = true;
@@ -78,35 +81,6 @@ static int command_uname(int argc, char **argv)
         shell_printf("Helix %s %s %s %s\n", hal_board_name(), helix_version, helix_build_id,
                      hal_arch_name);
     }
-    return SHELL_OK;
-}
-
-static int command_history(int argc, char **argv)
-{
-    (void)argc;
-    (void)argv;
-    const char *line;
-    for (u32 i = 0; (line = shell_history(i)); i++) {
-        shell_printf("%4u  %s\n", i + 1, line);
-    }
-    return SHELL_OK;
-}
-
-static int command_clear(int argc, char **argv)
-{
-    (void)argc;
-    (void)argv;
-    shell_printf("\033[2J\033[H");
-    return SHELL_OK;
-}
-
-static int command_echo(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        shell_printf("%s", i > 1 ? " " : "");
-        console_write(argv[i], strlen(argv[i]));
-    }
-    shell_printf("\n");
     return SHELL_OK;
 }
 
@@ -207,7 +181,10 @@ static int command_reboot(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    enum hx_status status = hal_firmware.reset();
+    enum hx_status status = orchestrator_shutdown();
+    if (status == HX_OK) {
+        status = hal_firmware.reset();
+    }
     shell_printf("reboot: %s: %s\n", hal_firmware.name, hx_status_words(status));
     return SHELL_FAILED;
 }
@@ -216,7 +193,12 @@ static int command_poweroff(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    machine_end(0);
+    enum hx_status status = orchestrator_shutdown();
+    if (status == HX_OK) {
+        machine_end(0);
+    }
+    shell_printf("poweroff: %s\n", hx_status_words(status));
+    return SHELL_FAILED;
 }
 
 /* Recursion with a frame that grows; the result is used, so that no call becomes a jump. */
@@ -253,25 +235,35 @@ static int command_panic(int argc, char **argv)
     panic("asked for by the shell");
 }
 
-SHELL_COMMAND(help, "help", "[NAME]", "list the commands, or show the page of one", "",
-              command_help);
+static int command_loglevel(int argc, char **argv)
+{
+    enum log_level level;
+    if (argc != 2 || !log_level_parse(argv[1], &level)) {
+        return shell_usage("loglevel");
+    }
+    log_console_level(level);
+    return SHELL_OK;
+}
+
+SHELL_COMMAND_ADMIN(loglevel, "loglevel", "LEVEL", "which lines of the log reach the console",
+                    "LEVEL is panic, error, warn, info or debug.", command_loglevel);
+SHELL_COMMAND(help, "help", "[NAME | --names | --except NAME...]",
+              "list the commands, or show the page of one", "", command_help);
 SHELL_COMMAND(version, "version", "[--json]", "name, version, architecture, board and build", "",
               command_version);
 SHELL_COMMAND(uptime, "uptime", "[--json]", "time since the kernel's first instruction", "",
               command_uptime);
 SHELL_COMMAND(uname, "uname", "[-a]", "the system's name", "", command_uname);
-SHELL_COMMAND(history, "history", "", "the lines entered before", "", command_history);
-SHELL_COMMAND(clear, "clear", "", "clear the screen", "", command_clear);
-SHELL_COMMAND(echo, "echo", "[WORD...]", "print the words", "", command_echo);
 SHELL_COMMAND(dmesg, "dmesg", "[-l LEVEL] [--json]", "the kernel's log",
               "LEVEL is panic, error, warn, info or debug; more urgent lines are included.",
               command_dmesg);
 SHELL_COMMAND(irq, "irq", "[--json]", "interrupt lines, their counts and handlers", "",
               command_irq);
 SHELL_COMMAND(cpu, "cpu", "[--json]", "the CPUs and what they can do", "", command_cpu);
-SHELL_COMMAND(reboot, "reboot", "", "restart the machine", "", command_reboot);
-SHELL_COMMAND(poweroff, "poweroff", "", "switch the machine off", "", command_poweroff);
-SHELL_COMMAND(panic, "panic", "[--by null|undefined|stack|assert|text|execute]",
-              "stop the system with a report",
-              "With --by, causes the named fault in the kernel instead of asking for a panic.",
-              command_panic);
+SHELL_COMMAND_ADMIN(reboot, "reboot", "", "restart the machine", "", command_reboot);
+SHELL_COMMAND_ADMIN(poweroff, "poweroff", "", "switch the machine off", "", command_poweroff);
+SHELL_COMMAND_ADMIN(
+    panic, "panic", "[--by null|undefined|stack|assert|text|execute]",
+    "stop the system with a report",
+    "With --by, causes the named fault in the kernel instead of asking for a panic.",
+    command_panic);

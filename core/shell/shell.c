@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* The shell's main loop and what its commands share.
- * Owns:      the console once the system is up.      Context: thread.
- * The host's side of `exec` reads the two marker lines: the nonce makes them unlike anything a
- * command prints, and the log is kept off the console between them.
+/* What commands share, and the kernel's own shell.
+ * Owns:      the time at which a shell was ready.      Context: thread.
  */
 #include <core/console.h>
-#include <core/log.h>
-#include <core/panic.h>
 #include <core/shell.h>
+#include <core/stream.h>
+#include <core/task.h>
 #include <core/time.h>
-#include <helix/cmdline.h>
 #include <helix/format.h>
+#include <helix/log.h>
 #include <helix/string.h>
 
 #define LINE_MAX 512
+#define ARGS_MAX 32
 
 static struct {
     u64 ready_ns;
 } main_loop;
+
+void shell_write(const char *text, size_t n)
+{
+    struct object *output = task_current()->output;
+    if (output) {
+        HX_IGNORE(stream_write(output, text, n), "a command goes on although nobody reads");
+    } else {
+        console_write(text, n);
+    }
+}
 
 void shell_printf(const char *fmt, ...)
 {
@@ -26,7 +35,7 @@ void shell_printf(const char *fmt, ...)
     va_start(args, fmt);
     size_t n = format_buffer_va(text, sizeof(text), fmt, args);
     va_end(args);
-    console_write(text, n < sizeof(text) ? n : sizeof(text) - 1);
+    shell_write(text, n < sizeof(text) ? n : sizeof(text) - 1);
 }
 
 void shell_print_json_string(const char *s)
@@ -42,6 +51,16 @@ void shell_print_json_string(const char *s)
         }
     }
     shell_printf("\"");
+}
+
+const struct shell_command *shell_command_find(const char *name)
+{
+    HX_SET_FOREACH (shell_commands, it) {
+        if (str_equal((*it)->name, name)) {
+            return *it;
+        }
+    }
+    return NULL;
 }
 
 bool shell_has_option(int argc, char **argv, const char *option)
@@ -69,28 +88,71 @@ u64 shell_ready_ns(void)
     return main_loop.ready_ns;
 }
 
-static HX_NORETURN void run_exec(const char *line)
+static int command_ready(int argc, char **argv)
 {
-    const char *nonce = cmdline_get("nonce");
-    enum log_level before = log_console_level(LOG_PANIC);
-    console_printf("@helix %s begin\n", nonce ? nonce : "0");
-    int status = shell_run_line(line);
-    console_printf("@helix %s end %d\n", nonce ? nonce : "0", status);
-    log_console_level(before);
-    machine_end(0);
+    (void)argc;
+    (void)argv;
+    if (main_loop.ready_ns == 0) {
+        main_loop.ready_ns = time_now_ns();
+        log_info("shell", "ready");
+    }
+    return SHELL_OK;
+}
+
+SHELL_COMMAND(ready, "ready", "", "said by a shell when it can take a line; the first is kept", "",
+              command_ready);
+
+/* Echo and backspace, no more. */
+static void read_line(char *line)
+{
+    size_t used = 0;
+    for (;;) {
+        u8 c = console_read();
+        if (c == '\r' || c == '\n') {
+            console_printf("\n");
+            line[used] = '\0';
+            return;
+        }
+        if ((c == '\b' || c == 0x7f) && used > 0) {
+            used--;
+            console_printf("\b \b");
+        } else if (c >= ' ' && c < 0x7f && used + 1 < LINE_MAX) {
+            line[used++] = (char)c;
+            console_write(&line[used - 1], 1);
+        }
+    }
+}
+
+static void run_words(char *line)
+{
+    char *argv[ARGS_MAX + 1];
+    int argc = 0;
+    for (char *at = line; *at && argc < ARGS_MAX;) {
+        while (*at == ' ') {
+            *at++ = '\0';
+        }
+        if (*at) {
+            argv[argc++] = at;
+            while (*at && *at != ' ') {
+                at++;
+            }
+        }
+    }
+    argv[argc] = NULL;
+    const struct shell_command *command = argc ? shell_command_find(argv[0]) : NULL;
+    if (command) {
+        command->run(argc, argv);
+    } else if (argc) {
+        console_printf("%s: no such command; `help` lists them\n", argv[0]);
+    }
 }
 
 HX_NOINLINE void shell_main(void)
 {
     static char line[LINE_MAX];
-    const char *exec = cmdline_get("exec");
-    main_loop.ready_ns = time_now_ns();
-    if (exec) {
-        run_exec(exec);
-    }
     for (;;) {
-        if (shell_read_line("helix> ", line, sizeof(line))) {
-            shell_run_line(line);
-        }
+        console_printf("kernel> ");
+        read_line(line);
+        run_words(line);
     }
 }

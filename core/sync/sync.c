@@ -7,6 +7,7 @@
  *            owner changes it, under the queue's lock, to the first waiter: ownership is handed
  *            over, never up for grabs, so nobody starves and no woken task finds it taken.
  */
+#include <core/sched.h>
 #include <core/sync.h>
 #include <core/task.h>
 #include <helix/panic.h>
@@ -17,6 +18,33 @@ void mutex_init(struct mutex *mutex)
 {
     mutex->owner = 0;
     wait_queue_init(&mutex->queue);
+}
+
+/* Inheritance: those that wait longest lend the owner what they run on. */
+#define LENDERS_MAX 8
+
+static bool waiters_below(struct wait_queue *queue, u32 limit)
+{
+    struct wait_entry *entry;
+    LIST_FOREACH (&queue->waiters, entry, node) {
+        if (limit-- == 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The mutex has a new owner: those who still wait lend to that one from now on. */
+static void lend_to_next(struct wait_queue *queue, struct task *next)
+{
+    struct wait_entry *entry;
+    u32 left = LENDERS_MAX;
+    LIST_FOREACH (&queue->waiters, entry, node) {
+        if (left-- == 0) {
+            break;
+        }
+        sched_donate_move(entry->task, next);
+    }
 }
 
 static HX_NOINLINE enum hx_status mutex_acquire_slow(struct mutex *mutex, u64 deadline_ns,
@@ -39,10 +67,17 @@ static HX_NOINLINE enum hx_status mutex_acquire_slow(struct mutex *mutex, u64 de
             spin_unlock(&mutex->queue.lock);
             break;
         }
+        if (waiters_below(&mutex->queue, LENDERS_MAX)) {
+            HX_IGNORE(sched_donate((struct task *)(wanted & ~MUTEX_CONTENDED)),
+                      "without it the wait may only be longer");
+        }
         if (cancellable) {
             status = wait_locked(&mutex->queue, deadline_ns);
         } else {
             wait_locked_uncancellable(&mutex->queue);
+        }
+        if (hx_unlikely(task_current()->runner.lent_to)) { /* given up */
+            sched_donate_end(task_current());
         }
         break; /* handed over, or given up */
     }
@@ -79,7 +114,8 @@ static HX_NOINLINE void mutex_release_slow(struct mutex *mutex)
     bool more = next && mutex->queue.waiters.next->next != &mutex->queue.waiters;
     __atomic_store_n(&mutex->owner, (u64)next | (more ? MUTEX_CONTENDED : 0), __ATOMIC_RELEASE);
     if (next) {
-        wait_wake_one_locked(&mutex->queue);
+        wait_wake_one_locked(&mutex->queue); /* which takes back what it lent us */
+        lend_to_next(&mutex->queue, next);
     }
     spin_unlock_irq(&mutex->queue.lock, irqs);
 }

@@ -14,6 +14,7 @@
 #include <core/sched.h>
 #include <core/sync.h>
 #include <core/task.h>
+#include <core/trace.h>
 #include <hal/layout.h>
 #include <helix/bits.h>
 #include <helix/panic.h>
@@ -25,8 +26,9 @@ static struct {
     u64 next_id;          /* l */
     u32 count;            /* l */
     struct kmem_cache *cache;
-    struct task boot;
 } tasks = {.lock = SPINLOCK_INIT("tasks", LOCK_RANK_TASKS), .all = LIST_INIT(tasks.all)};
+
+static struct task boot_task;
 
 static struct {
     struct spinlock lock;
@@ -35,9 +37,8 @@ static struct {
     u32 count; /* l */
 } reaper = {.lock = SPINLOCK_INIT("dead tasks", LOCK_RANK_TASKS), .dead = LIST_INIT(reaper.dead)};
 
-#define REAP_BATCH                                                                                 \
-    8 /* dead tasks that wait at most for the reaper, unless a creator comes first                 \
-       */
+/* Dead tasks that wait at most for the reaper, unless a creator comes first. */
+#define REAP_BATCH 8
 
 const char *task_state_name(enum task_state state)
 {
@@ -49,7 +50,7 @@ const char *task_state_name(enum task_state state)
     return state < TASK_STATE_COUNT ? names[state] : "?";
 }
 
-static void list_task(struct task *task)
+static HX_COLD void list_task(struct task *task)
 {
     u64 state = spin_lock_irq(&tasks.lock);
     task->id = ++tasks.next_id;
@@ -69,7 +70,7 @@ static void unlist_task(struct task *task)
 static void task_free(struct task *task)
 {
     unlist_task(task);
-    sched_ctx_fini(&task->own);
+    dis_ctx_destroy(&task->own);
     kernel_stack_free(task->stack_bottom);
     kfree(task->fpu);
     kmem_cache_free(tasks.cache, task);
@@ -92,17 +93,18 @@ enum hx_status task_create(const char *name, void (*entry)(void *arg), void *arg
         return HX_ERR_NO_MEMORY;
     }
     memset(task, 0, offsetof(struct task, own));
-    memset((u8 *)task + offsetof(struct task, stack_bottom), 0,
-           sizeof(*task) - offsetof(struct task, stack_bottom));
+    memset((u8 *)task + offsetof(struct task, runner), 0,
+           sizeof(*task) - offsetof(struct task, runner));
     enum hx_status status = kernel_stack_alloc(&task->stack_bottom);
     if (status != HX_OK) {
         goto out_free_task;
     }
-    task->sched = &task->own;
-    status = sched_ctx_init(&task->own, task);
+    status = dis_ctx_create(&task->own, NULL, 0);
     if (status != HX_OK) {
         goto out_free_stack;
     }
+    task->own.owner = task;
+    dis_runner_init(&task->runner, &task->own, task);
     task->stack_top = task->stack_bottom + KERNEL_STACK_SIZE;
     task->state = TASK_BLOCKED;
     task->entry = entry;
@@ -145,9 +147,17 @@ void task_exit(s64 value)
 {
     struct task *task = task_current();
     task->exit_value = value;
+    if (trace_is_on(TRACE_TASK_END)) {
+        u64 name[2];
+        memcpy(name, task->name, sizeof(name));
+        trace_record(TRACE_TASK_END, 0, name[0], name[1]);
+    }
+    if (task->caller) {
+        sched_lend_end(task->caller); /* it sleeps on, on its own again */
+    }
     hal_irq_disable();
     task->state = TASK_TERMINATED;
-    sched_switch(SCHED_PUT_LEAVE);
+    sched_block();
     panic("task %s came back from the dead", task->name);
 }
 
@@ -215,33 +225,6 @@ enum hx_status task_join(struct task *task, u64 deadline_ns, s64 *out_value)
     return HX_OK;
 }
 
-void task_yield(void)
-{
-    u64 state = hal_irq_save();
-    sched_switch(SCHED_PUT_YIELD);
-    hal_irq_restore(state);
-}
-
-void task_block(enum task_state state)
-{
-    struct task *task = task_current();
-    HX_DEBUG_ASSERT(!hal_irq_is_enabled());
-    if (hx_unlikely(cpu_this()->irq_depth)) {
-        panic("task %s: sleeping in an interrupt handler", task->name);
-    }
-#ifdef HX_DEBUG
-    if (task->preempt_off) {
-        panic("task %s: sleeping with preemption off", task->name);
-    }
-    const struct spinlock *held = lockdep_last();
-    if (held) {
-        panic("task %s: sleeping while %s (rank %u) is held", task->name, held->name, held->rank);
-    }
-#endif
-    (void)state;
-    sched_switch(SCHED_PUT_YIELD); /* what it means when the wake-up came first */
-}
-
 bool task_wake(struct task *task)
 {
     return sched_wake(task);
@@ -252,7 +235,7 @@ void task_kill(struct task *task)
     __atomic_store_n(&task->killed, true, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* see task_block_prepare() */
     if (!sched_wake(task)) {                 /* a wait that this does not end goes back to sleep */
-        sched_kick(task->cpu); /* if it runs there, it looks on its way to user mode */
+        sched_kick(task_cpu(task)); /* if it runs there, it looks on its way to user mode */
     }
 }
 
@@ -295,7 +278,25 @@ void preempt_enable_slow(void)
     }
 }
 
-void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx)
+HX_COLD struct task *task_find(u64 id)
+{
+    struct task *task, *found = NULL;
+    u64 state = spin_lock_irq(&tasks.lock);
+    LIST_FOREACH (&tasks.all, task, all) {
+        u32 references = HX_READ_ONCE(task->references);
+        /* One without references is on its way out. */
+        while (task->id == id && references != 0 && !found) {
+            if (__atomic_compare_exchange_n(&task->references, &references, references + 1, false,
+                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+                found = task;
+            }
+        }
+    }
+    spin_unlock_irq(&tasks.lock, state);
+    return found;
+}
+
+HX_COLD void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx)
 {
     u64 state = spin_lock_irq(&tasks.lock);
     struct task *task;
@@ -313,7 +314,7 @@ void task_adopt_idle(struct task *task)
 
 void task_init_early(void)
 {
-    hal_current_set(&tasks.boot);
+    hal_current_set(&boot_task);
 }
 
 static void idle_main(void *arg)
@@ -322,19 +323,20 @@ static void idle_main(void *arg)
     sched_idle();
 }
 
-enum hx_status task_init(void)
+HX_COLD enum hx_status task_init(void)
 {
     extern const char __boot_stack_bottom[], __boot_stack_top[];
-    struct task *boot = &tasks.boot, *idle, *reaper_task;
+    struct task *boot = &boot_task, *idle, *reaper_task;
     tasks.cache = kmem_cache_create("task", sizeof(struct task), 64);
     if (!tasks.cache) {
         return HX_ERR_NO_MEMORY;
     }
-    boot->sched = &boot->own;
-    enum hx_status status = sched_ctx_init(&boot->own, boot);
+    enum hx_status status = dis_ctx_create(&boot->own, NULL, 0);
     if (status != HX_OK) {
         return status;
     }
+    boot->own.owner = boot;
+    dis_runner_init(&boot->runner, &boot->own, boot);
     boot->references = 1;
     boot->stack_bottom = (vaddr_t)__boot_stack_bottom;
     boot->stack_top = (vaddr_t)__boot_stack_top;

@@ -37,8 +37,7 @@ struct timer_queue {
 };
 
 static struct timer_queue queues[HAL_CPUS_MAX] = {
-    [0 ... HAL_CPUS_MAX - 1] = {.lock = SPINLOCK_INIT("timers", LOCK_RANK_TIMER),
-                                .programmed = NOT_PROGRAMMED},
+    [0 ... HAL_CPUS_MAX - 1] = {.lock = SPINLOCK_INIT("timers", LOCK_RANK_TIMER)},
 };
 
 u64 time_from_counter_ns(u64 counter)
@@ -146,7 +145,7 @@ static bool timer_interrupt(void *ctx, irq_t irq)
     return true;
 }
 
-static void refine(struct timer *timer)
+static HX_COLD void refine(struct timer *timer)
 {
     (void)timer;
     u64 before = hal_timer.frequency();
@@ -164,13 +163,16 @@ void time_init_cpu(cpu_id_t cpu)
     hal_timer.init_cpu(cpu);
 }
 
-enum hx_status time_init(u64 entry_counter)
+HX_COLD enum hx_status time_init(u64 entry_counter)
 {
     u64 frequency = hal_timer.frequency();
     if (frequency == 0) {
         return HX_ERR_NOT_READY;
     }
     set_scale(&clock.scales[1], entry_counter, 0, frequency);
+    for (cpu_id_t cpu = 0; cpu < HAL_CPUS_MAX; cpu++) {
+        queues[cpu].programmed = NOT_PROGRAMMED;
+    }
     time_init_cpu(0);
     clock.action = (struct irq_action){.handler = timer_interrupt, .name = "timer"};
     enum hx_status status = irq_register(hal_timer.irq(), &clock.action, IRQ_TRIGGER_DEFAULT);

@@ -10,7 +10,9 @@
  */
 #include "hfs_priv.h"
 
-#include <sodium.h>
+#include <sodium/crypto_aead_xchacha20poly1305.h>
+#include <sodium/crypto_pwhash_argon2id.h>
+#include <sodium/utils.h>
 
 #define KIND_KEY 4u
 
@@ -54,8 +56,9 @@ enum hx_status crypt_kek(const struct hfs_key_source *source, const struct hfs_d
     if (slot->ops > 64 || slot->mem_kib < 8 || slot->mem_kib > 4u * 1024 * 1024) {
         return HX_ERR_CORRUPT;
     }
-    int bad = crypto_pwhash(kek, 32, source->secret, source->len, slot->salt, slot->ops,
-                            (size_t)slot->mem_kib * 1024, crypto_pwhash_ALG_ARGON2ID13);
+    int bad =
+        crypto_pwhash_argon2id(kek, 32, source->secret, source->len, slot->salt, slot->ops,
+                               (size_t)slot->mem_kib * 1024, crypto_pwhash_argon2id_ALG_ARGON2ID13);
     return bad == 0 ? HX_OK : HX_ERR_NO_MEMORY;
 }
 

@@ -17,6 +17,7 @@
 #define BY_VALUE_BYTES 2048u /* an fsync of no more than this writes the bytes into the log */
 #define BY_VALUE_PAGES 4u
 #define CHUNK          65536u /* bytes of one write that are one operation */
+#define RUN_MIN        4u     /* pages that are worth a read of their own */
 #define READ_AHEAD     HFS_SEALED_MAX
 #define UNSTABLE_MAX   2048u /* blocks kept for a flush that may fail */
 #define DAY_NS         (86400 * HX_NS_PER_SEC)
@@ -417,6 +418,56 @@ static enum hx_status read_inline(struct hfs_inode *inode, u32 from, u32 n, u8 *
     return HX_OK;
 }
 
+/* Has r->at hold the extent that page `index` is in. HX_ERR_NOT_FOUND: a hole. */
+static enum hx_status reader_seek(struct reader *r, u64 index)
+{
+    if (r->has && (index < r->at.start || index - r->at.start >= r->at.ext->len)) {
+        reader_done(r);
+    }
+    if (!r->has) {
+        enum hx_status status = extent_find(r->inode, index, &r->at);
+        if (status != HX_OK) {
+            return status;
+        }
+        r->has = true;
+    }
+    return HX_OK;
+}
+
+/* Reads whole pages of a plain extent to where they are wanted, past the cache, which long reads
+ * would only empty. Return: how many of `want` are there and intact; the others are read_page's. */
+static u32 read_run(struct reader *r, u64 index, u32 want, u8 *dst)
+{
+    struct hfs_inode *inode = r->inode;
+    struct hfs *fs = inode->sv->fs;
+    if (want < RUN_MIN || (inode->d.flags & HFS_INODE_INLINE) != 0 ||
+        page_find(inode, index) != NULL || reader_seek(r, index) != HX_OK ||
+        (r->at.ext->flags & HFS_EXT_SEALED) != 0) {
+        return 0;
+    }
+    u32 place = (u32)(index - r->at.start);
+    u64 addr = r->at.ext->addr + place;
+    struct arc_entry *cached = arc_get(&fs->arc, block_key(addr, 0));
+    if (cached != NULL) {
+        arc_put(&fs->arc, cached);
+        return 0;
+    }
+    u32 n = (u32)hx_min_u64(want, r->at.ext->len - place), good = 1;
+    while (good < n && page_find(inode, index + good) == NULL) {
+        good++;
+    }
+    if (good < RUN_MIN || bdev_read(fs->dev, addr, good, dst) != HX_OK) {
+        return 0;
+    }
+    const u32 *crcs = (const u32 *)(const void *)(r->at.ext + 1) + place;
+    for (u32 i = 0; i < good; i++) {
+        if (os_crc32c(0, dst + (size_t)i * HFS_BLOCK, HFS_BLOCK) != crcs[i]) {
+            return i;
+        }
+    }
+    return good;
+}
+
 /* Bytes [from, from + n) of one page of the file. */
 static enum hx_status read_page(struct reader *r, u64 index, u32 from, u32 n, u8 *dst)
 {
@@ -433,22 +484,16 @@ static enum hx_status read_page(struct reader *r, u64 index, u32 from, u32 n, u8
         memset(dst, 0, n);
         return HX_OK;
     }
-    if (r->has && (index < r->at.start || index - r->at.start >= r->at.ext->len)) {
-        reader_done(r);
+    enum hx_status status = reader_seek(r, index);
+    if (status == HX_ERR_NOT_FOUND) {
+        memset(dst, 0, n);
+        return HX_OK;
     }
-    if (!r->has) {
-        enum hx_status status = extent_find(inode, index, &r->at);
-        if (status == HX_ERR_NOT_FOUND) {
-            memset(dst, 0, n);
-            return HX_OK;
-        }
-        if (status != HX_OK) {
-            return status;
-        }
-        r->has = true;
+    if (status != HX_OK) {
+        return status;
     }
     struct hfs_block *block = NULL;
-    enum hx_status status = block_get(inode, r->at.start, r->at.ext, index, &block);
+    status = block_get(inode, r->at.start, r->at.ext, index, &block);
     if (status == HX_OK) {
         HX_ASSERT(block != NULL);
         memcpy(dst, block->data + from, n);
@@ -1188,6 +1233,12 @@ enum hx_status hfs_read(struct hfs_inode *inode, u64 off, void *buf, size_t len,
     while (at < end) {
         u32 from = (u32)(at % HFS_BLOCK);
         u32 n = (u32)hx_min_u64(HFS_BLOCK - from, end - at);
+        u32 run = from == 0 ? read_run(&r, at / HFS_BLOCK, (u32)((end - at) / HFS_BLOCK), dst) : 0;
+        if (run > 0) {
+            dst += (size_t)run * HFS_BLOCK;
+            at += (u64)run * HFS_BLOCK;
+            continue;
+        }
         status = read_page(&r, at / HFS_BLOCK, from, n, dst);
         if (status != HX_OK) {
             break;

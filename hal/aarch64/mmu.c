@@ -13,6 +13,7 @@
  * interrupts off; code and stack of this file lie in the image or in STACKS, never in the page
  * being split. Another CPU that touched the page then would fault: that is the caller's to prevent.
  * Spec:      Arm ARM D8 (translation, TLB maintenance D8.14). */
+#include <hal/context.h>
 #include <hal/mmu.h>
 
 #include <helix/bits.h>
@@ -219,8 +220,29 @@ static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t v
     return entry_table(*entry);
 }
 
+/* The same, looked for first where it was last: a program's pages lie together. */
+enum {
+    NEAR_SPAN = PORT_ASID + 1,
+    NEAR_PARENT
+}; /* in hal_space.port; va >> 21, address of the descriptor */
+#define NEAR_NONE (~0ull)
+
+static HX_ALWAYS_INLINE u64 *leaf_table_near(struct hal_space *space, vaddr_t va, u64 **out_parent)
+{
+    if (hx_likely(space->port[NEAR_SPAN] == va >> level_shift(LEVELS - 2))) {
+        *out_parent = (u64 *)space->port[NEAR_PARENT];
+        return entry_table(**out_parent);
+    }
+    u64 *table = leaf_table(space, va, out_parent);
+    if (table != NULL) {
+        space->port[NEAR_SPAN] = va >> level_shift(LEVELS - 2);
+        space->port[NEAR_PARENT] = (u64)*out_parent;
+    }
+    return table;
+}
+
 /* True when every page of the range is mapped, or (mapped false) none is. */
-static bool range_is(const struct hal_space *space, vaddr_t va, u64 size, bool mapped)
+static HX_COLD bool range_is(const struct hal_space *space, vaddr_t va, u64 size, bool mapped)
 {
     while (size > 0) {
         u32 level;
@@ -245,7 +267,8 @@ static bool range_is_valid(const struct hal_space *space, vaddr_t va, u64 size)
     return space->root != 0 ? hx_range_fits(va, size, USER_SPACE_END) : va >= DIRECT_MAP_BASE;
 }
 
-static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_mapping *out)
+static HX_COLD enum hx_status mmu_query(struct hal_space *space, vaddr_t va,
+                                        struct hal_mapping *out)
 {
     u32 level;
     if (!range_is_valid(space, hx_align_down(va, HX_PAGE_SIZE), HX_PAGE_SIZE)) {
@@ -301,6 +324,7 @@ static u64 chunk_size(vaddr_t va, u64 size, u32 level)
 /* An emptied table waits on the space's list until the caller has flushed. */
 static void table_retire(struct hal_space *space, u64 entry)
 {
+    space->port[NEAR_SPAN] = NEAR_NONE;
     *entry_table(entry) = space->freed;
     space->freed = entry & PTE_ADDRESS;
 }
@@ -473,7 +497,7 @@ static void entry_replace(u64 *entry, vaddr_t va, u64 descriptor)
 }
 
 /* Splits large pages until a page border lies at va. */
-static enum hx_status border_make(struct hal_space *space, vaddr_t va)
+static HX_COLD enum hx_status border_make(struct hal_space *space, vaddr_t va)
 {
     for (;;) {
         u32 level;
@@ -603,7 +627,7 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     vaddr_t last = va + (size - 1);
     u64 root_count = 0, *parent = NULL, *table = NULL;
     if ((va ^ last) >> level_shift(LEVELS - 2) == 0) {
-        table = leaf_table(space, va, &parent);
+        table = leaf_table_near(space, va, &parent);
     }
     if (table != NULL) {
         update_leaves(parent, table, va, last, fn, ctx);
@@ -615,10 +639,59 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     return status;
 }
 
+static enum hx_status mmu_split(struct hal_space *space, vaddr_t va)
+{
+    return border_make(space, va);
+}
+
+/* User pages of normal memory, by MAP_WRITE and MAP_EXEC: worked out by the compiler, for the path
+ * of page faults. */
+#define USER_LEAF(perms)                                                                           \
+    (PTE_TYPE_PAGE | PTE_ACCESSED | PTE_INNER | PTE_INDEX(MMU_INDEX_NORMAL) | PTE_USER | PTE_PXN | \
+     PTE_NOT_GLOBAL | (perms))
+static const u64 user_leaves[] = {
+    [0] = USER_LEAF(PTE_READ_ONLY | PTE_UXN),
+    [MAP_WRITE] = USER_LEAF(PTE_UXN),
+    [MAP_EXEC] = USER_LEAF(PTE_READ_ONLY),
+};
+
+static enum hx_status mmu_page_map(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(table == NULL)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = &table[level_index(va, LEVELS - 1)];
+    if (hx_unlikely(*entry != 0)) {
+        return HX_ERR_EXISTS;
+    }
+    *entry = pa | (hx_likely((flags & ~(MAP_WRITE | MAP_EXEC)) == MAP_USER)
+                       ? user_leaves[flags & (MAP_WRITE | MAP_EXEC)]
+                       : attrs_from_flags(flags) | PTE_TYPE_PAGE);
+    count_add(parent, 1);
+    publish();
+    return HX_OK;
+}
+
+static enum hx_status mmu_page_unmap(struct hal_space *space, vaddr_t va, paddr_t *out_pa)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(table == NULL || (*parent & COUNT_MASK) == 1ull << COUNT_SHIFT)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = &table[level_index(va, LEVELS - 1)], leaf = *entry;
+    if (hx_unlikely(leaf == 0)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *entry = 0; /* the caller's flush publishes it */
+    count_add(parent, (u64)-1);
+    *out_pa = leaf & PTE_ADDRESS;
+    return HX_OK;
+}
+
 /* Address space identifiers: 1 to 255, of a space each while there are any. The other spaces share
  * identifier 0, whose translations die with every switch. */
-#define ASIDS      256
-#define ASID_SHIFT 48
+#define ASIDS 256
 
 static u32 asid_alloc(void)
 {
@@ -636,22 +709,23 @@ static u32 asid_alloc(void)
     return 0;
 }
 
-static enum hx_status mmu_space_init(struct hal_space *space)
+static HX_COLD enum hx_status mmu_space_init(struct hal_space *space)
 {
     paddr_t root;
     enum hx_status status = hal_event_table_alloc(&root);
     if (status == HX_OK) {
-        *space = (struct hal_space){.root = root, .port[0] = asid_alloc()};
+        *space = (struct hal_space){
+            .root = root, .port[PORT_ASID] = asid_alloc(), .port[NEAR_SPAN] = NEAR_NONE};
     }
     return status;
 }
 
-static void mmu_space_fini(struct hal_space *space)
+static HX_COLD void mmu_space_fini(struct hal_space *space)
 {
-    u64 asid = space->port[0];
+    u64 asid = space->port[PORT_ASID];
     if (asid != 0) {
         __asm__ volatile(
-            "dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << ASID_SHIFT)
+            "dsb ishst\n\ttlbi aside1is, %0\n\tdsb ish\n\tisb" ::"r"(asid << PORT_ASID_SHIFT)
             : "memory");
         __atomic_fetch_and(&mmu.asids[asid / 64], ~(1ull << asid % 64), __ATOMIC_RELEASE);
     }
@@ -659,7 +733,7 @@ static void mmu_space_fini(struct hal_space *space)
     space->root = 0;
 }
 
-static enum hx_status mmu_init(void)
+static HX_COLD enum hx_status mmu_init(void)
 {
     enum hx_status status = hal_event_table_alloc(&mmu.kernel_root);
     if (status != HX_OK) {
@@ -684,11 +758,16 @@ static void mmu_activate(struct hal_space *space)
                            image_phys(port_ttbr1_replace_code));
         mmu.running = true;
     }
-    u64 asid = space->root != 0 ? space->port[0] : 0;
+    u64 asid = space->root != 0 ? space->port[PORT_ASID] : 0;
+    if (hx_likely(asid != 0)) {
+        sysreg_write(ttbr0_el1, user | asid << PORT_ASID_SHIFT);
+        sysreg_isb();
+        return;
+    }
     u64 state = hal_irq_save();
-    sysreg_write(ttbr0_el1, user | asid << ASID_SHIFT);
+    sysreg_write(ttbr0_el1, user);
     sysreg_isb();
-    if (asid == 0 && space->root != 0) { /* kernel pages are global and stay */
+    if (space->root != 0) { /* kernel pages are global and stay */
         __asm__ volatile("tlbi aside1, xzr\n\tdsb nsh\n\tisb" ::: "memory");
     }
     hal_irq_restore(state);
@@ -713,8 +792,12 @@ const struct hal_mmu_ops hal_mmu = {
     .walk = mmu_walk,
     .replace = mmu_replace,
     .update = mmu_update,
+    .split = mmu_split,
+    .page_map = mmu_page_map,
+    .page_unmap = mmu_page_unmap,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
+    .split_hides = true,
     .flush_is_global = true,
     .activate = mmu_activate,
     .flush = mmu_flush,

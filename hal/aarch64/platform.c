@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* From the device tree to bound drivers: the port's two entry points.
- * Owns:      the list of devices that some driver knows, the board's name.
+ * Owns:      the list of devices that some driver knows, the list of all, the board's name.
  * Callers:   boot/aarch64 (scan), core/init.     Context: early, boot CPU; no locks.
  * The tree is read once, before kernel_main, while the loader's map shows it; all that drivers need
  * is copied then, so nothing here depends on the tree staying mapped.
- * A node that no driver knows is ignored. A device that does not attach is named in the log, and
- * the next of its class is tried; without interrupt controller or timer the machine cannot run. */
+ * A node that no driver of the port knows is kept for hal_device_at(): drivers above the HAL bind
+ * to those. A device that does not attach is named in the log, and the next of its class is tried;
+ * without interrupt controller or timer the machine cannot run. */
 #include <hal/cpu.h>
+#include <hal/device.h>
 #include <hal/hal.h>
 #include <hal/mmu.h>
 #include <hal/serial.h>
@@ -20,12 +22,14 @@
 #include "drivers/driver_priv.h"
 
 #define DEVICES_PER_CLASS 4
+#define NODES_MAX         96
+#define NODE_CELLS        4 /* of the first interrupt specifier */
 
 /* Within a class, devices attach in this order: of two firmware interfaces the first wins. */
 static const struct port_driver *const drivers[] = {
-    &pl011_driver,      &miniuart_driver,      &gicv2_driver, &gicv3_driver,
-    &bcm2836_driver,    &armctrl_driver,       &psci_driver,  &fw_cfg_driver,
-    &bcm2835_pm_driver, &generic_timer_driver, &pl031_driver,
+    &pl011_driver,   &miniuart_driver, &gicv2_driver,  &gicv3_driver,      &bcm2836_driver,
+    &armctrl_driver, &psci_driver,     &fw_cfg_driver, &bcm2835_pm_driver, &generic_timer_driver,
+    &pl031_driver,   &pci_ecam_driver, &gicv2m_driver,
 };
 
 static const struct {
@@ -35,16 +39,25 @@ static const struct {
     {"raspberrypi,3-model-b", "raspi3b"},
 };
 
+/* A node as it was read: its line is known once the interrupt controllers are. */
+struct node {
+    struct hal_device device;
+    u32 interrupt_parent, cell_count;
+    u32 cells[NODE_CELLS];
+};
+
 static struct {
+    struct node nodes[NODES_MAX];
+    u32 node_count, nodes_dropped;
     struct port_device devices[DRIVER_CLASS_COUNT][DEVICES_PER_CLASS];
     u32 counts[DRIVER_CLASS_COUNT];
     const struct port_device *serial;
     char board[32];
-} platform = {.board = "unknown"};
+} platform;
 
 const char *hal_board_name(void)
 {
-    return platform.board;
+    return platform.board[0] ? platform.board : "unknown";
 }
 
 /* Reading the tree */
@@ -107,6 +120,7 @@ static void device_read(const struct dt_walk *walk, const struct port_driver *dr
     device->phandle = node->phandle;
     device->interrupt_parent = node->interrupt_parent;
     device->interrupt_cells = node->interrupt_cells;
+    device->address_cells = node->address_cells;
     while (device->reg_count < DEVICE_REGS_MAX &&
            dt_reg(walk, device->reg_count, &device->regs[device->reg_count].base,
                   &device->regs[device->reg_count].size)) {
@@ -123,6 +137,42 @@ static void device_read(const struct dt_walk *walk, const struct port_driver *dr
     }
 }
 
+/* Whole names only; an empty one ends the list. */
+static void compatible_copy(const struct dt_prop *prop, char *out)
+{
+    u32 size = (u32)hx_min_u64(prop->size, HAL_DEVICE_COMPATIBLE_MAX - 1);
+    memcpy(out, prop->data, size);
+    while (size > 0 && out[size - 1] != '\0') {
+        out[--size] = '\0';
+    }
+}
+
+/* For hal_device_at(): what has a name to bind by and registers. */
+static void node_keep(const struct dt_walk *walk, bool claimed)
+{
+    const struct dt_node *node = dt_node(walk);
+    struct node kept = {.device = {.irq = HX_IRQ_NONE, .claimed = claimed}};
+    struct dt_prop coherent;
+    if (node->compatible.data == NULL || !dt_reg(walk, 0, &kept.device.base, &kept.device.size)) {
+        return;
+    }
+    if (platform.node_count == NODES_MAX) {
+        platform.nodes_dropped++;
+        return;
+    }
+    str_copy(kept.device.name, node->name, sizeof(kept.device.name));
+    compatible_copy(&node->compatible, kept.device.compatible);
+    dt_prop_find(walk, "dma-coherent", &coherent);
+    kept.device.coherent = coherent.data != NULL;
+    kept.interrupt_parent = node->interrupt_parent;
+    while (kept.cell_count < NODE_CELLS && kept.cell_count < node->interrupts.size / 4) {
+        kept.cells[kept.cell_count] =
+            hx_load_be32(node->interrupts.data + (size_t)4 * kept.cell_count);
+        kept.cell_count++;
+    }
+    platform.nodes[platform.node_count++] = kept;
+}
+
 static void node_visit(void *ctx, const struct dt_walk *walk)
 {
     (void)ctx;
@@ -137,6 +187,7 @@ static void node_visit(void *ctx, const struct dt_walk *walk)
         if (driver != NULL) {
             device_read(walk, driver);
         }
+        node_keep(walk, driver != NULL);
     }
 }
 
@@ -164,17 +215,46 @@ paddr_t port_platform_scan(const void *tree, u64 boot_cpu)
 
 /* Binding */
 
-bool port_device_irq(const struct port_device *device, u32 index, irq_t *out)
+const struct port_device *port_controller_find(u32 phandle)
 {
     for (u32 i = 0; i < platform.counts[DRIVER_IRQ]; i++) {
         const struct port_device *controller = &platform.devices[DRIVER_IRQ][i];
-        u32 cells = controller->interrupt_cells;
-        if (controller->phandle != 0 && controller->phandle == device->interrupt_parent) {
-            return cells > 0 && index < device->cell_count / cells &&
-                   controller->driver->irq_map(&device->cells[(size_t)index * cells], cells, out);
+        if (controller->phandle != 0 && controller->phandle == phandle) {
+            return controller;
         }
     }
-    return false;
+    return NULL;
+}
+
+bool port_device_irq(const struct port_device *device, u32 index, irq_t *out)
+{
+    const struct port_device *controller = port_controller_find(device->interrupt_parent);
+    u32 cells = controller != NULL ? controller->interrupt_cells : 0;
+    return cells > 0 && index < device->cell_count / cells &&
+           controller->driver->irq_map(&device->cells[(size_t)index * cells], cells, out);
+}
+
+enum hal_irq_trigger port_irq_trigger(const u32 *cells, u32 count)
+{
+    u32 flags = count >= 3 ? cells[2] & 0xf : 0;
+    return flags == 1 || flags == 2   ? IRQ_TRIGGER_EDGE
+           : flags == 4 || flags == 8 ? IRQ_TRIGGER_LEVEL
+                                      : IRQ_TRIGGER_DEFAULT;
+}
+
+const struct hal_device *hal_device_at(u32 index)
+{
+    if (index >= platform.node_count) {
+        return NULL;
+    }
+    struct node *node = &platform.nodes[index];
+    const struct port_device *controller = port_controller_find(node->interrupt_parent);
+    u32 cells = controller != NULL ? controller->interrupt_cells : 0;
+    if (cells > 0 && cells <= node->cell_count &&
+        controller->driver->irq_map(node->cells, cells, &node->device.irq)) {
+        node->device.trigger = port_irq_trigger(node->cells, cells);
+    }
+    return &node->device;
 }
 
 static enum hx_status device_attach(const struct port_device *device)
@@ -237,6 +317,11 @@ enum hx_status hal_init_platform(const struct boot_info *info)
     class_attach(DRIVER_IRQ);
     class_attach(DRIVER_FIRMWARE);
     class_attach(DRIVER_TIMER);
+    class_attach(DRIVER_BUS);
+    if (platform.nodes_dropped > 0) {
+        log_warn("platform", "%u devices beyond the first %u are not listed",
+                 platform.nodes_dropped, NODES_MAX);
+    }
     HX_IGNORE(hal_firmware_register(&no_firmware_ops), "exists when a driver has registered");
     enum hx_status status = smp_register();
     if (status != HX_OK) {

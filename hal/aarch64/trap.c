@@ -4,6 +4,7 @@
  * Context:   that of the interrupted code, DAIF masked.
  * Invariant: the local block of every CPU that runs names a usable emergency stack.
  * Spec:      Arm ARM D17.2.37 (ESR_EL1), D17.2.40 (FAR_EL1); data fault codes in table D17-2. */
+#include <abi/syscalls.h>
 #include <hal/events.h>
 #include <hal/smp.h>
 #include <hal/trap.h>
@@ -39,6 +40,7 @@ struct hal_cpu_local port_boot_local = {.emergency = (vaddr_t)boot_emergency + E
 
 /* Called by vectors.S; emergency says that the stack pointer was of no use. */
 void port_syscall(struct hal_trap_frame *frame);
+void port_message_resumed(struct hal_trap_frame *frame);
 void port_trap_sync(struct hal_trap_frame *frame, u32 emergency);
 void port_trap_irq(struct hal_trap_frame *frame);
 void port_trap_fiq(struct hal_trap_frame *frame);
@@ -138,6 +140,18 @@ static void trap_decode(const struct hal_trap_frame *frame, struct hal_trap *tra
 void port_syscall(struct hal_trap_frame *frame)
 {
     hal_event_syscall(frame);
+    hal_irq_disable();
+    hal_event_return_user();
+}
+
+_Static_assert(SYSCALL_CHANNEL_CALL == HX_SYS_channel_call &&
+                   SYSCALL_CHANNEL_REPLY_RECEIVE == HX_SYS_channel_reply_receive,
+               "vectors.S compares with them");
+
+/* Of a thread that had parked: what is left of its system call. */
+void port_message_resumed(struct hal_trap_frame *frame)
+{
+    hal_event_message_resumed(frame);
     hal_irq_disable();
     hal_event_return(frame);
 }

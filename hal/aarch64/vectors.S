@@ -18,6 +18,7 @@
 
 #define ESR_CLASS_SHIFT 26
 #define ESR_CLASS_SVC   0x15           /* from AArch64 */
+#define ESR_32BIT       (1 << 25)      /* length of the instruction: always, for SVC */
 #define DAIF_FIQ        1
 #define DAIF_ALL        7              /* but for debug exceptions */
 
@@ -219,10 +220,11 @@ return_el1:
     .type el0_sync, %function
 el0_sync:
     save_el0
-    lsr     x25, x24, #ESR_CLASS_SHIFT
-    cmp     x25, #ESR_CLASS_SVC
-    b.ne    el0_fault
+    mov     w25, #(ESR_CLASS_SVC << ESR_CLASS_SHIFT | ESR_32BIT)
+    cmp     w24, w25
+    b.ne    el0_other
     str     x24, [sp, #FRAME_ESR]
+el0_syscall:
     mov     x0, sp
     msr     daifclr, #DAIF_ALL
     bl      port_syscall
@@ -237,6 +239,77 @@ return_el0:
     msr     spsr_el1, x23
     regs_restore
     ldp     x0, x1, [sp], #FRAME_SIZE
+    eret
+
+    /* SVC with an immediate says that there may be a message in the registers. x0 to x2 are the
+     * program's. */
+    .type el0_other, %function
+el0_other:
+    lsr     x25, x24, #ESR_CLASS_SHIFT
+    cmp     x25, #ESR_CLASS_SVC
+    b.ne    el0_fault
+    str     x24, [sp, #FRAME_ESR]
+    cmp     x8, #SYSCALL_CHANNEL_CALL
+    b.ne    1f
+    bl      hal_event_channel_call
+    b       el0_syscall
+1:  cmp     x8, #SYSCALL_CHANNEL_REPLY_RECEIVE
+    b.ne    el0_syscall
+    bl      hal_event_channel_reply_receive
+    b       el0_syscall
+
+    /* What a parked thread's stack holds below its frame is a zero for x29 and this address. */
+    .type port_message_resume, %function
+port_message_resume:
+    mov     x0, sp
+    bl      port_message_resumed
+    b       return_el0
+
+    /* hal_context_continue(): x3 = frame of the thread that parks, x1 = the context that goes on. */
+    .globl port_context_continue
+    .type port_context_continue, %function
+port_context_continue:
+    adr     x6, port_message_resume
+    stp     xzr, x6, [x3, #-16]
+    ldr     x4, [x1]
+    mov     sp, x4
+    ldp     x29, x2, [sp], #16
+    br      x2
+
+    /* hal_message_leave(): x0 = frame of the thread that goes on, x1 and x2 as it shall see them,
+     * x3 = frame of the one that parks, x4 = on_cpu, x5 = lock. Once that one is free its frame may
+     * change. */
+    .globl port_message_leave
+    .type port_message_leave, %function
+port_message_leave:
+    adr     x6, port_message_resume
+    stp     xzr, x6, [x3, #-16]
+    mov     sp, x0
+    ldp     x10, x11, [x3, #FRAME_X + 80]
+    ldp     x12, x13, [x3, #FRAME_X + 96]
+    ldp     x14, x15, [x3, #FRAME_X + 112]
+    ldp     x16, x17, [x3, #FRAME_X + 128]
+    ldp     x30, x21, [sp, #FRAME_X + 240]
+    ldp     x22, x23, [sp, #FRAME_PC]
+    msr     sp_el0, x21
+    msr     elr_el1, x22
+    msr     spsr_el1, x23
+    stlrb   wzr, [x4]
+    ldr     w6, [x5]
+    add     w6, w6, #1
+    stlr    w6, [x5]
+    ldr     x3, [sp, #FRAME_X + 24]
+    ldp     x4, x5, [sp, #FRAME_X + 32]
+    ldp     x6, x7, [sp, #FRAME_X + 48]
+    ldp     x8, x9, [sp, #FRAME_X + 64]
+    ldp     x18, x19, [sp, #FRAME_X + 144]
+    ldp     x20, x21, [sp, #FRAME_X + 160]
+    ldp     x22, x23, [sp, #FRAME_X + 176]
+    ldp     x24, x25, [sp, #FRAME_X + 192]
+    ldp     x26, x27, [sp, #FRAME_X + 208]
+    ldp     x28, x29, [sp, #FRAME_X + 224]
+    mov     x0, xzr
+    add     sp, sp, #FRAME_SIZE
     eret
 
     .type el0_fault, %function

@@ -68,6 +68,7 @@ static struct gate idt[256] HX_ALIGNED(16);
 static u8 emergency_stacks[IST_COUNT - 1][EMERGENCY_STACK_SIZE] HX_ALIGNED(16);
 
 bool port_has_smap HX_RO_AFTER_INIT; /* read by switch.asm */
+bool port_zero_by_sse HX_RO_AFTER_INIT;
 
 /* From boot/x86_64/entry.asm until core sets its own. */
 struct hal_cpu_local port_boot_local = {.self = &port_boot_local, .tss = &tables[0].tss};
@@ -197,6 +198,7 @@ static enum hx_status cpu_init(cpu_id_t cpu)
     }
     if (cpu == 0) {
         port_has_smap = cr4 & CR4_SMAP;
+        port_zero_by_sse = !(cpuid_read(7, 0).b >> 9 & 1); /* ERMS */
     }
     msr_write(MSR_STAR, (u64)(SELECTOR_DATA | 3) << 48 | (u64)SELECTOR_CODE << 32);
     msr_write(MSR_LSTAR, (u64)port_syscall);

@@ -20,6 +20,9 @@ default rel
 extern trap_entry
 extern trap_entry_emergency
 extern trap_syscall
+extern trap_message_resumed
+extern hal_event_channel_call
+extern hal_event_channel_reply_receive
 
 GS_BASE         equ 0xc0000101
 FLAGS_CLEAR     equ 2
@@ -158,13 +161,15 @@ port_syscall:
         push    VECTOR_SYSCALL_NUMBER
         push_registers
         xor     ebp, ebp                    ; ends backtraces
-        mov     rdi, rsp
+        cmp     rax, SYSCALL_CHANNEL_CALL
+        jae     .message                    ; these two numbers are the last
+.any:   mov     rdi, rsp
         call    trap_syscall
-        ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame
+.back:  ; RCX in the frame is the return address as SYSCALL gave it: where they differ, the frame
         ; has been changed, and all of it counts. RBX and R12 to R15 are as C has kept them.
         mov     rcx, [rsp + FRAME_RIP]
         cmp     rcx, [rsp + FRAME_RCX]
-        jne     trap_return
+        jne     syscall_return_all
         mov     rax, rcx
         shr     rax, USER_BITS
         jnz     trap_return
@@ -178,6 +183,100 @@ port_syscall:
         mov     rdx, [rsp + FRAME_RDX]
         mov     rax, [rsp + FRAME_RAX]
         mov     rsp, [rsp + FRAME_RSP]
+        swapgs
+        o64 sysret
+.message:                                   ; RDI, RSI and RDX are the program's
+        jne     .reply_receive
+        call    hal_event_channel_call
+        jmp     .any
+.reply_receive:
+        cmp     rax, SYSCALL_CHANNEL_REPLY_RECEIVE
+        jne     .any
+        call    hal_event_channel_reply_receive
+        jmp     .any
+
+; What a parked thread's stack holds below its frame is this address, and a word in place of RBP.
+global port_message_resume:function
+port_message_resume:
+        add     rsp, 8
+        xor     ebp, ebp
+        mov     rdi, rsp
+        call    trap_message_resumed
+        jmp     port_syscall.back
+
+; hal_context_continue(): RAX = frame of the thread that parks, RSI = the context that goes on.
+global port_context_continue:function
+port_context_continue:
+        mov     qword [rax - 16], port_message_resume
+        mov     rsp, [rsi]
+        pop     rax
+        jmp     rax
+
+; hal_message_leave(): RAX = frame of the thread that parks, RBX = of the one that goes on, RSI and RDX
+; as it shall see them, RCX = on_cpu, RDI = lock. Once that one is free its frame may change.
+global port_message_leave:function
+port_message_leave:
+        mov     qword [rax - 16], port_message_resume
+        mov     rsp, rbx
+        mov     r10, [rax + FRAME_R10]
+        mov     r8, [rax + FRAME_R8]
+        mov     r9, [rax + FRAME_R9]
+        mov     rbx, [rax + FRAME_RBX]
+        mov     r12, [rax + FRAME_R12]
+        mov     r13, [rax + FRAME_R13]
+        mov     r14, [rax + FRAME_R14]
+        mov     r15, [rax + FRAME_R15]
+        mov     byte [rcx], 0
+        inc     dword [rdi]
+        mov     rcx, [rsp + FRAME_RIP]
+        mov     rax, rcx
+        shr     rax, USER_BITS
+        jnz     .not_canonical
+        mov     r11, [rsp + FRAME_RFLAGS]
+        mov     rbp, [rsp + FRAME_RBP]
+        mov     rdi, [rsp + FRAME_RDI]
+        mov     rsp, [rsp + FRAME_RSP]
+        swapgs
+        o64 sysret
+.not_canonical:
+        mov     [rsp + FRAME_R15], r15
+        mov     [rsp + FRAME_R14], r14
+        mov     [rsp + FRAME_R13], r13
+        mov     [rsp + FRAME_R12], r12
+        mov     [rsp + FRAME_RBX], rbx
+        mov     [rsp + FRAME_R9], r9
+        mov     [rsp + FRAME_R8], r8
+        mov     [rsp + FRAME_R10], r10
+        mov     [rsp + FRAME_RSI], rsi
+        mov     [rsp + FRAME_RDX], rdx
+        mov     qword [rsp + FRAME_RAX], 0
+        jmp     trap_return
+
+; The frame of a system call was changed: by SYSRET where it can, since IRET takes many times as long.
+; What SYSRET cannot load is RCX and R11, which a system call loses anyway.
+syscall_return_all:
+        cmp     dword [rsp + FRAME_VECTOR], VECTOR_SYSCALL_NUMBER
+        jne     trap_return
+        mov     rax, rcx
+        shr     rax, USER_BITS
+        jnz     trap_return
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        add     rsp, 8
+        pop     r10
+        pop     r9
+        pop     r8
+        pop     rbp
+        pop     rdi
+        pop     rsi
+        pop     rdx
+        add     rsp, 8
+        pop     rbx
+        pop     rax
+        mov     r11, [rsp + FRAME_RFLAGS - FRAME_VECTOR]
+        mov     rsp, [rsp + FRAME_RSP - FRAME_VECTOR]
         swapgs
         o64 sysret
 

@@ -151,6 +151,24 @@ static HX_ALWAYS_INLINE u64 *leaf_table(const struct hal_space *space, vaddr_t v
     return table_at(*entry);
 }
 
+/* The same, looked for first where it was last: a program's pages lie together. */
+enum { NEAR_SPAN, NEAR_PARENT }; /* in hal_space.port: va >> LEVEL_SHIFT(1), the entry's address */
+#define NEAR_NONE (~0ull)
+
+static HX_ALWAYS_INLINE u64 *leaf_table_near(struct hal_space *space, vaddr_t va, u64 **out_parent)
+{
+    if (hx_likely(space->port[NEAR_SPAN] == va >> LEVEL_SHIFT(1))) {
+        *out_parent = (u64 *)space->port[NEAR_PARENT];
+        return table_at(**out_parent);
+    }
+    u64 *table = leaf_table(space, va, out_parent);
+    if (table) {
+        space->port[NEAR_SPAN] = va >> LEVEL_SHIFT(1);
+        space->port[NEAR_PARENT] = (u64)*out_parent;
+    }
+    return table;
+}
+
 /* Enters or removes one entry's worth in the count of the table that holds `level`'s entry. */
 static void count_add(struct path *path, u32 level)
 {
@@ -162,6 +180,7 @@ static void count_add(struct path *path, u32 level)
 /* An emptied table waits on the space's list until the caller has flushed. */
 static void table_retire(struct hal_space *space, u64 entry)
 {
+    space->port[NEAR_SPAN] = NEAR_NONE;
     *table_at(entry) = space->freed;
     space->freed = entry & ENTRY_ADDRESS;
 }
@@ -416,7 +435,8 @@ static void describe(u64 entry, u32 level, vaddr_t va, struct hal_mapping *out)
     };
 }
 
-static enum hx_status mmu_query(struct hal_space *space, vaddr_t va, struct hal_mapping *out)
+static HX_COLD enum hx_status mmu_query(struct hal_space *space, vaddr_t va,
+                                        struct hal_mapping *out)
 {
     struct path path;
     if (space->root ? va >= USER_SPACE_END : va < DIRECT_MAP_BASE || !kernel_root) {
@@ -568,7 +588,7 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
     u64 top_count = 0, *parent = NULL,
         *table = NULL; /* nobody counts the entries of the top level */
     if (((va ^ last) >> LEVEL_SHIFT(1)) == 0) {
-        table = leaf_table(space, va, &parent);
+        table = leaf_table_near(space, va, &parent);
     }
     if (!table) {
         return update_table(space, &top_count, root_of(space), TOP, va, last, fn, ctx);
@@ -587,6 +607,43 @@ static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, 
         path_find(space, va, &path);
         empty_tables_drop(space, &path);
     }
+    return HX_OK;
+}
+
+static enum hx_status mmu_split(struct hal_space *space, vaddr_t va)
+{
+    enum hx_status status = split_at(space, va);
+    return status == HX_ERR_NOT_FOUND ? HX_OK : status;
+}
+
+static enum hx_status mmu_page_map(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(!table)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = slot(table, va, 0);
+    if (hx_unlikely(*entry & ENTRY_PRESENT)) {
+        return HX_ERR_EXISTS;
+    }
+    *entry = pa | entry_from_flags(flags);
+    *parent += COUNT_ONE;
+    return HX_OK;
+}
+
+static enum hx_status mmu_page_unmap(struct hal_space *space, vaddr_t va, paddr_t *out_pa)
+{
+    u64 *parent = NULL, *table = leaf_table_near(space, va, &parent);
+    if (hx_unlikely(!table || (*parent & COUNT_MASK) == COUNT_ONE)) {
+        return HX_ERR_NOT_FOUND;
+    }
+    u64 *entry = slot(table, va, 0), leaf = *entry;
+    if (hx_unlikely(!(leaf & ENTRY_PRESENT))) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *entry = 0;
+    *parent -= COUNT_ONE;
+    *out_pa = leaf & ENTRY_ADDRESS;
     return HX_OK;
 }
 
@@ -616,7 +673,7 @@ static enum hx_status kernel_top_share(void)
     return HX_OK;
 }
 
-static enum hx_status mmu_space_init(struct hal_space *space)
+static HX_COLD enum hx_status mmu_space_init(struct hal_space *space)
 {
     enum hx_status status = kernel_top_shared ? HX_OK : kernel_top_share();
     paddr_t root;
@@ -631,11 +688,11 @@ static enum hx_status mmu_space_init(struct hal_space *space)
     for (u32 i = 0; i < kernel_top.count; i++) {
         to[kernel_top.index[i]] = from[kernel_top.index[i]];
     }
-    *space = (struct hal_space){.root = root};
+    *space = (struct hal_space){.root = root, .port[NEAR_SPAN] = NEAR_NONE};
     return HX_OK;
 }
 
-static void mmu_space_fini(struct hal_space *space)
+static HX_COLD void mmu_space_fini(struct hal_space *space)
 {
     u64 *top = hal_phys_to_virt(space->root);
     for (u32 i = 0; i < kernel_top.count; i++) {
@@ -645,7 +702,7 @@ static void mmu_space_fini(struct hal_space *space)
     space->root = 0;
 }
 
-static enum hx_status mmu_init(void)
+static HX_COLD enum hx_status mmu_init(void)
 {
     return hal_event_table_alloc(&kernel_root);
 }
@@ -689,6 +746,9 @@ const struct hal_mmu_ops hal_mmu = {
     .walk = mmu_walk,
     .replace = mmu_replace,
     .update = mmu_update,
+    .split = mmu_split,
+    .page_map = mmu_page_map,
+    .page_unmap = mmu_page_unmap,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
     .activate = mmu_activate,

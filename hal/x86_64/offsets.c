@@ -3,6 +3,7 @@
  */
 #include <port/pc.h>
 
+#include <abi/syscalls.h>
 #include <hal/layout.h>
 #include <port/inline.h>
 #include <port/x86.h>
@@ -38,4 +39,6 @@ void offsets(void)
     ASM_CONST(USER_CODE, SELECTOR_USER_CODE);
     ASM_CONST(USER_DATA, SELECTOR_USER_DATA);
     ASM_CONST(VECTOR_SYSCALL_NUMBER, VECTOR_SYSCALL);
+    ASM_CONST(SYSCALL_CHANNEL_CALL, HX_SYS_channel_call);
+    ASM_CONST(SYSCALL_CHANNEL_REPLY_RECEIVE, HX_SYS_channel_reply_receive);
 }

@@ -44,6 +44,7 @@ enum hx_status hal_init_platform(const struct boot_info *info)
     acpi_init(info->acpi_rsdp);
     const struct acpi_madt *madt = &acpi_get()->madt;
     HX_IGNORE(cmos_register(), "it is the only clock");
+    HX_IGNORE(pci_register(), "a machine without PCI has none");
     enum hx_status status = firmware_register();
     if (status != HX_OK) {
         return status;
@@ -58,6 +59,7 @@ enum hx_status hal_init_platform(const struct boot_info *info)
             status = smp_register(madt, info->startup_page);
         }
         if (status == HX_OK) {
+            HX_IGNORE(msi_register(), "it is the first");
             return tsc_timer_register();
         }
         log_warn("irq", "APIC not usable, falling back to the 8259: %s", hx_status_words(status));
@@ -68,5 +70,6 @@ enum hx_status hal_init_platform(const struct boot_info *info)
 
 void hal_init_devices(void)
 {
+    acpi_devices_read();
     ps2_init();
 }

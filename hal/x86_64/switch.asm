@@ -18,6 +18,35 @@ port_context_begin:
         call    rax
         ud2
 
+; void port_page_zero(void *page): RDI, page-aligned; clobbers RAX, RCX. Interrupts are masked for its
+; 256 stores, so that nobody sees XMM0, which is given back, or CR0.TS cleared.
+global port_page_zero:function
+port_page_zero:
+        pushfq
+        cli
+        mov     rax, cr0
+        clts
+        sub     rsp, 16
+        movups  [rsp], xmm0
+        xorps   xmm0, xmm0
+        mov     ecx, 4096 / 512
+.block:
+%assign at 0
+%rep 32
+        movaps  [rdi + at], xmm0
+%assign at at + 16
+%endrep
+        add     rdi, 512
+        dec     ecx
+        jnz     .block
+        movups  xmm0, [rsp]
+        add     rsp, 16
+        test    al, 8                       ; CR0.TS
+        jz      .out
+        mov     cr0, rax
+.out:   popfq
+        ret
+
 ; size_t hal_user_copy_in(void *dst, vaddr_t user, size_t n)
 ; size_t hal_user_copy_out(vaddr_t user, const void *src, size_t n)
 ; One body: RDI = where to, RSI = where from, RDX = bytes; returns in RAX what is left of them. At

@@ -103,6 +103,7 @@ static void decode(const struct hal_trap_frame *frame, struct hal_trap *trap)
 void trap_entry(struct hal_trap_frame *frame);
 void trap_entry_emergency(struct hal_trap_frame *frame);
 void trap_syscall(struct hal_trap_frame *frame);
+void trap_message_resumed(struct hal_trap_frame *frame);
 
 static void exception(struct hal_trap_frame *frame)
 {
@@ -126,6 +127,14 @@ void trap_syscall(struct hal_trap_frame *frame)
 {
     hal_irq_enable();
     hal_event_syscall(frame);
+    hal_irq_disable();
+    hal_event_return_user();
+}
+
+/* Of a thread that had parked: what is left of its system call. */
+void trap_message_resumed(struct hal_trap_frame *frame)
+{
+    hal_event_message_resumed(frame);
     hal_irq_disable();
     hal_event_return(frame);
 }

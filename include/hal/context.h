@@ -6,6 +6,7 @@
 #ifndef HAL_CONTEXT_H
 #define HAL_CONTEXT_H
 
+#include <hal/mmu.h>
 #include <hal/port.h>
 #include <helix/status.h>
 
@@ -65,6 +66,53 @@ bool hal_user_copy_fixup(struct hal_trap_frame *frame);
 static inline u64 hal_syscall_number(const struct hal_trap_frame *frame);
 static inline u64 hal_syscall_arg(const struct hal_trap_frame *frame, u32 index); /* index < 6 */
 static inline void hal_syscall_result(struct hal_trap_frame *frame, s64 value);
+static inline s64 hal_syscall_result_get(const struct hal_trap_frame *frame);
+
+/* The frame with which a thread of a process entered the kernel from user mode, while it is there;
+ * stack_top is what hal_kernel_stack_set() was told of it. */
+static inline struct hal_trap_frame *hal_user_frame(vaddr_t stack_top);
+
+/* A message of HAL_MESSAGE_WORDS words in registers that no other argument of a system call uses
+ * (<abi/ipc.h>). Whoever writes to a frame makes all of its registers count on the way back to user
+ * mode, also those that a system call otherwise leaves as C kept them. The frame is that of a
+ * suspended thread or the caller's own. */
+#define HAL_MESSAGE_WORDS 8
+static inline void hal_message_move(struct hal_trap_frame *to, const struct hal_trap_frame *from);
+static inline void hal_message_load(const struct hal_trap_frame *frame, u64 *words);
+static inline void hal_message_store(struct hal_trap_frame *frame, const u64 *words);
+/* The first three registers of a system call's result: its status, and two words about it. */
+static inline void hal_message_result(struct hal_trap_frame *frame, s64 status, u64 header,
+                                      u64 source);
+
+/* A thread that leaves the CPU with nothing on its kernel stack but its frame parks: no C function
+ * is resumed in it, so nothing of them is kept. Whoever switches to its context arrives at
+ * hal_event_message_resumed(), and goes on to user mode from there.
+ * parked: what its `context.sp` is then.
+ * continue: goes on with *to, from a thread that parks and whose stack_top is given.
+ * leave: goes on in user mode with a thread that has parked: status HX_OK, `header` and `source` in
+ * the registers of a result, the message from the frame of the thread that parks. As soon as
+ * nothing of that one is needed any more, *on_cpu becomes false and *lock one more, each with
+ * release semantics. Context: on the kernel stack of the thread that parks, interrupts masked; they
+ * do not return. */
+static inline vaddr_t hal_context_parked(vaddr_t stack_top);
+static inline HX_NORETURN void hal_context_continue(vaddr_t stack_top,
+                                                    const struct hal_context *to);
+static inline HX_NORETURN void hal_message_leave(vaddr_t stack_top, vaddr_t to_stack_top,
+                                                 u64 header, u64 source, bool *on_cpu, u32 *lock);
+
+/* What a handler of faults may read and change of any frame from user mode: the program counter is
+ * hal_frame_pc() and hal_trap_frame_set_pc(), the stack pointer these, and the register that holds
+ * the result of a function. */
+static inline void hal_user_frame_set_sp(struct hal_trap_frame *frame, vaddr_t sp);
+static inline u64 hal_user_frame_result(const struct hal_trap_frame *frame);
+static inline void hal_user_frame_set_result(struct hal_trap_frame *frame, u64 value);
+
+/* On a switch between threads of two processes: loads the tables of `space`, which has some. Else
+ * as hal_mmu.activate(). */
+static inline void hal_space_load(struct hal_space *space);
+
+/* On a switch: keeps the thread pointer of the thread that leaves in *from, and loads `to`. */
+static inline void hal_user_tls_switch(u64 *from, u64 to);
 
 #include <port/context.h>
 

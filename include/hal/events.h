@@ -25,11 +25,24 @@ void hal_event_input(u8 byte);
  * the result there. Context: thread, interrupts enabled, on the thread's kernel stack. */
 void hal_event_syscall(struct hal_trap_frame *frame);
 
+/* The two system calls that carry a message in registers, before hal_event_syscall(): they return
+ * for it to do all of the work, or not at all. Context: the same; interrupts masked, then and
+ * before. */
+void hal_event_channel_call(u64 handle, u64 header, u64 buffer);
+void hal_event_channel_reply_receive(u64 handle, u64 header, u64 buffer);
+
+/* A thread that had parked in a system call (<hal/context.h>) runs again: puts the call's result in
+ * its frame. Context: in the middle of a switch, interrupts masked; enabled or not on return. */
+void hal_event_message_resumed(struct hal_trap_frame *frame);
+
 /* About to return to the interrupted context, after an exception, an interrupt or a system call:
  * the place to switch threads and to end threads that were killed. `frame` says whether that is
  * user mode. Not called for what runs on a stack of its own: non-maskable interrupts, stack
  * overflows. Context: that of the interrupted code, interrupts masked. */
 void hal_event_return(struct hal_trap_frame *frame);
+
+/* The same where it is known to be user mode: after a system call. */
+void hal_event_return_user(void);
 
 /* Memory for good: the top of a kernel stack between guard pages, for exceptions of a CPU that is
  * about to be started. Return: HX_OK, HX_ERR_NO_MEMORY. Context: thread. */

@@ -14,6 +14,9 @@
  *   walk      no         any   yes                      what the visitor returned
  *   replace   no         any   with table frames        INVALID NOT_FOUND
  *   update    no         any   with table frames        INVALID
+ *   split     no         any   with table frames        NO_MEMORY
+ *   page_map  no         any   with table frames        EXISTS NOT_FOUND
+ *   page_unmap no        any   with table frames        NOT_FOUND
  *   space_*   no         any   with table frames        NO_MEMORY
  *   activate  no         any   yes                      -
  *   flush     no         any   yes                      -
@@ -87,6 +90,16 @@ struct hal_mmu_ops {
      * from there on done: a large page reaches out of the range. */
     enum hx_status (*update)(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
                              void *ctx);
+    /* Makes va, page-aligned, the border of pages: a large page that it lies in is split. The
+     * translations stay what they are; see split_hides. */
+    enum hx_status (*split)(struct hal_space *space, vaddr_t va);
+    /* map and unmap of one page of a user space by a caller that vouches for its arguments, which
+     * are not checked: aligned, va in the user's half, pa and flags as for map. They are what page
+     * faults and small system calls are made of, so they do the common case and leave the others to
+     * map and update, by NOT_FOUND: there is no last-level table; for page_unmap also, no page, or
+     * the last in its table. The caller of page_unmap flushes. */
+    enum hx_status (*page_map)(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags);
+    enum hx_status (*page_unmap)(struct hal_space *space, vaddr_t va, paddr_t *out_pa);
     /* Makes an empty user address space that shares the kernel's half. From the first one on the
      * kernel's half may not need another entry in its top level: map answers NO_SPACE. */
     enum hx_status (*space_init)(struct hal_space *space);
@@ -97,6 +110,9 @@ struct hal_mmu_ops {
     /* Forgets cached translations of the range, on this CPU or, where flush_is_global, on all: in
      * whatever space is active, or with ASIDs in all of them. */
     void (*flush)(vaddr_t va, u64 size);
+    /* While a page is split its translations are absent for some instructions: no other CPU may
+     * touch it meanwhile, or be ready to wait for the fault. Absent: a split cannot be noticed. */
+    bool split_hides;
     bool flush_is_global; /* absent: other CPUs have to be asked one by one */
     /* One past the largest physical address the CPU can form. Legal before init. */
     u64 (*phys_limit)(void);

@@ -24,9 +24,10 @@
  *                                       earlier accesses: how a ticket lock is given up
  *   u64  hal_counter_read(void)         monotonic counter of hal_timer.frequency(), read after
  *                                       the instructions before it
- *   u64  hal_cycles_read(void)          CPU cycles, for measuring only; under an emulator's
- * instruction clock one instruction is one cycle vaddr_t hal_frame_pointer(void)     frame record
- * of the caller: two words, the caller's frame pointer and the return address, on every port
+ *   u64  hal_cycles_read(void)          CPU cycles, for measuring only; one instruction is one
+ *                                       cycle under an emulator's instruction clock
+ *   vaddr_t hal_frame_pointer(void)     frame record of the caller: two words, the caller's frame
+ *                                       pointer and the return address, on every port
  *   vaddr_t hal_stack_pointer(void)
  *   struct hal_trap_frame               the registers of an interrupted context, as saved
  *   vaddr_t hal_frame_pc(frame), hal_frame_sp(frame), hal_frame_fp(frame)
@@ -34,6 +35,9 @@
  *   bool hal_frame_irqs_enabled(frame)  it had interrupts enabled
  *   void hal_page_zero(void *page), void hal_page_copy(void *dst, const void *src)
  *                                       one page, page-aligned
+ *   bool hal_crc32c_is_supported(void)  this CPU has an instruction for the next one; asks the CPU
+ *   u32 hal_crc32c(u32 crc, u64 word)   CRC-32C (Castagnoli, reflected) of eight bytes, without
+ *                                       inverting; only when supported
  *   u8/16/32/64 hal_mmio_readN(vaddr_t), void hal_mmio_writeN(vaddr_t, value)
  *                                       one access of exactly that size, in program order with
  *                                       other device accesses

@@ -16,7 +16,8 @@
 #define HX_WEAK               __attribute__((weak))
 #define HX_NOINLINE           __attribute__((noinline))
 #define HX_ALWAYS_INLINE      inline __attribute__((always_inline))
-#define HX_COLD               __attribute__((cold))
+#define HX_FLATTEN            __attribute__((flatten)) /* all that it calls in line, where it can be */
+#define HX_COLD               __attribute__((cold)) /* built for size, and apart from what runs often */
 #define HX_RO_AFTER_INIT      __attribute__((section(".data.ro_after_init")))
 #define HX_NO_SANITIZE        __attribute__((no_sanitize("undefined", "address", "kernel-address")))
 

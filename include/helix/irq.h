@@ -33,4 +33,7 @@ enum hx_status irq_register(irq_t irq, struct irq_action *action,
  * not. Context: thread. Return: HX_OK, HX_ERR_NOT_FOUND. */
 enum hx_status irq_unregister(struct irq_action *action) HX_MUST_CHECK;
 
+/* Waits until every handler that is running now has returned. Context: thread. */
+void irq_quiesce(void);
+
 #endif

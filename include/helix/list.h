@@ -52,10 +52,17 @@ static inline void list_add_tail(struct list_node *head, struct list_node *node)
     list_insert_between(node, head->prev, head);
 }
 
+/* For a node that nobody looks at before it is on a list again: it still points there. */
+static inline void list_unlink(struct list_node *node)
+{
+    struct list_node *next = node->next, *prev = node->prev;
+    prev->next = next;
+    next->prev = prev;
+}
+
 static inline void list_remove(struct list_node *node)
 {
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
+    list_unlink(node);
     list_init(node);
 }
 

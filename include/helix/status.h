@@ -46,7 +46,8 @@
     X(HX_ERR_TOO_MANY_LINKS, -34, "too many links to the file")                                    \
     X(HX_ERR_INTERRUPTED, -35, "interrupted before anything was done")                             \
     X(HX_ERR_MESSAGE_SIZE, -36, "the message does not fit")                                        \
-    X(HX_ERR_END, -37, "no more entries or data")
+    X(HX_ERR_END, -37, "no more entries or data")                                                  \
+    X(HX_ERR_DEAD_PEER, -38, "whoever had the message ended before answering")
 
 enum hx_status {
 #define HX_STATUS_ENUM(name, number, words) name = number,
@@ -54,7 +55,7 @@ enum hx_status {
 #undef HX_STATUS_ENUM
 };
 
-#define HX_STATUS_LAST 37 /* the largest failure number, without its sign */
+#define HX_STATUS_LAST 38 /* the largest failure number, without its sign */
 
 /* The name of a status as it is spelled here ("HX_ERR_BUSY"), "HX_ERR_?" for a number that is
  * none. Context: any. */

@@ -5,8 +5,11 @@ With one processor and -icount shift=0 one guest instruction is one virtual nano
 are exact and the same on every machine, and two per cent is a real difference. They count path
 length: they say nothing of caches or of parallel speed.
 """
+import contextlib
+import dataclasses
 import json
 import os
+import tempfile
 
 from .errors import HelixError
 from .guest import run_command
@@ -17,14 +20,16 @@ TOLERANCE = 0.02
 FIELDS = ("min", "p50", "p99", "max", "n")
 # Without ERMS: under this clock `rep movsb` would cost one instruction per byte.
 CPU = {"x86_64": "max,-erms", "aarch64": "cortex-a57"}
+DISK_READY = "mkfs helixfs vda && mount helixfs /data vda && "
 NONCE = "0123456789abcdef"      # the same for every run, so that every run is the same
 
 
-def machine(arch, variant="release"):
-    """The one machine that figures are comparable on."""
+def machine(arch, variant="release", disks=()):
+    """The one machine that figures are comparable on; block.* want a disk."""
     if arch not in CPU:
         raise HelixError(f"bench: --arch {arch} does not boot; choose x86_64 or aarch64")
-    return Machine(arch=arch, variant=variant, cpu=CPU[arch], icount=True, mib=256)
+    return Machine(arch=arch, variant=variant, cpu=CPU[arch], icount=True, mib=256,
+                   disks=list(disks))
 
 
 def parse(text, arch):
@@ -55,19 +60,42 @@ def size_of_kernel(arch, variant):
             "p99": size, "max": size, "n": 1}
 
 
+def wants_disk(name):
+    return name.startswith("fs.") and not name.startswith("fs.ramfs")
+
+
+@contextlib.contextmanager
+def scratch_disk():
+    """A sparse disk of 1 GiB, for as long as it is needed."""
+    with tempfile.NamedTemporaryFile(prefix="helix-bench-", suffix=".img") as file:
+        file.truncate(1 << 30)
+        yield file.name
+
+
+def inside_guest(what, ready, names, timeout):
+    """What the guest's bench says of these, after the command line `ready`."""
+    result = run_command(what, f"{ready}bench {' '.join(['--json', *names])}", timeout, nonce=NONCE)
+    if result.status != 0:
+        raise HelixError("bench: " + (result.reason or
+                                      f"the guest's bench exits with {result.status}"),
+                         result.panic or result.output or result.log)
+    return parse(result.output, what.arch)
+
+
 def run(what, names, timeout):
     """Run the named benchmarks, or all; a list of figures."""
     inside = [name for name in names if name != "size.kernel"]
+    on_disk = [name for name in inside if wants_disk(name)]
+    others = [name for name in inside if name not in on_disk]
     figures = {}
-    if inside or not names:
-        result = run_command(what, " ".join(["bench", "--json", *inside]), timeout, nonce=NONCE)
-        if result.status != 0:
-            raise HelixError("bench: " + (result.reason or
-                                          f"the guest's bench exits with {result.status}"),
-                             result.panic or result.output or result.log)
-        figures = parse(result.output, what.arch)
-        if not figures:
-            raise HelixError("bench: the guest printed no figure", result.log)
+    if on_disk or not names:
+        with scratch_disk() as path:
+            disk = dataclasses.replace(what, disks=[path])
+            figures.update(inside_guest(disk, DISK_READY, on_disk or ["fs.*"], timeout))
+    if others or not names: # the RAM file system's figures are those without a disk
+        figures.update(inside_guest(what, "", others, timeout))
+    if inside and not figures:
+        raise HelixError("bench: the guest printed no figure")
     if not names or "size.kernel" in names:
         figures["size.kernel"] = size_of_kernel(what.arch, what.variant)
     return list(figures.values())

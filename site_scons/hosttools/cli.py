@@ -156,7 +156,7 @@ def do_test(args):
 
 
 def do_bench(args):
-    what = bench.machine(args.arch or "x86_64", args.variant)
+    what = bench.machine(args.arch or "x86_64", args.variant, args.disk)
     build(args, what)
     figures = bench.run(what, args.names, args.timeout or BENCH_TIMEOUT)
     bench.show(figures, args.json)

@@ -19,6 +19,7 @@ OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 BOARDS = {"x86_64": ("pc", "q35"), "aarch64": ("virt", "raspi3b")}
 DEFAULT_CPU = {"pc": "max", "q35": "max", "virt": "cortex-a57", "raspi3b": None}
 RASPI3B_MIB = 1024
+RAW_ARCHIVE = 0x4A000000    # where _raw() puts the boot archive; a tree may say so
 
 
 def output(arch, variant, name):
@@ -44,7 +45,9 @@ class Machine:
     kernel: str = "helix-kernel"        # or helix-kernel-test
     cmdline: str = ""
     interactive: bool = False           # a person's: monitor on Ctrl-A, reboot reboots
-    disks: list = field(default_factory=list)
+    disks: list = field(default_factory=list)   # paths; "ro:PATH" cannot be written
+    disk_device: str = "virtio-blk-pci" # what they hang on, with options after commas
+    extra: list = field(default_factory=list)   # more words for QEMU
     files: list = field(default_factory=list)   # (host path, guest path)
     raw_dtb: str = None                 # virt: these bytes are the device tree (see _raw)
     qmp: str = None                     # path of a QMP socket
@@ -61,7 +64,7 @@ class Machine:
         if self.firmware == "uefi" and self.arch != "x86_64":
             raise HelixError("--firmware uefi is for x86_64; aarch64 boards load the Image")
         for disk in self.disks:
-            if not os.path.isfile(disk):
+            if not os.path.isfile(disk.removeprefix("ro:")):
                 raise HelixError(f"--disk {disk}: no such file")
         for host, _guest in self.files:
             if not os.path.isfile(host):
@@ -92,7 +95,9 @@ class Machine:
         words = ["-m", str(memory), "-smp", str(smp), *(["-cpu", cpu] if cpu else [])]
         if self.icount:
             # Neither the time of day nor a random seed may differ from run to run.
-            return [*words, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+            # With a disk, time that runs ahead while the host works would look like a dead device.
+            sleep = "on" if self.disks else "off"
+            return [*words, "-accel", "tcg,thread=single", "-icount", f"shift=0,sleep={sleep}",
                     "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
         return [*words, "-accel", "tcg"]
 
@@ -127,7 +132,8 @@ class Machine:
         return words
 
     def _raw(self, scratch):
-        """Load the image and a device tree as they are, and enter by a loader of our own.
+        """Load the image, the boot archive and a device tree as they are, and enter by a loader of
+        our own.
 
         QEMU's loader parses the tree and mends it (it adds memory and bootargs), so that a broken
         one never reaches the kernel. This one puts the address into x0 and jumps, no more:
@@ -140,6 +146,8 @@ class Machine:
                                   tree, image))
         return ["-device", f"loader,file={self.image()},addr={image:#x},force-raw=on",
                 "-device", f"loader,file={self.raw_dtb},addr={tree:#x},force-raw=on",
+                "-device", f"loader,file={self._archive(scratch)},addr={RAW_ARCHIVE:#x},"
+                           "force-raw=on",
                 "-device", f"loader,file={path},addr={stub:#x},force-raw=on",
                 "-device", f"loader,addr={stub:#x},cpu-num=0"]
 
@@ -173,13 +181,18 @@ class Machine:
         return words
 
     def _devices(self):
-        words = []
+        words = list(self.extra)
         bus = "sd" if self.board == "raspi3b" else "none"
         for number, disk in enumerate(self.disks):
-            escaped = disk.replace(",", ",,")
-            words += ["-drive", f"if={bus},id=disk{number},format=raw,file={escaped}"]
+            escaped = disk.removeprefix("ro:").replace(",", ",,")
+            mode = ",readonly=on" if disk.startswith("ro:") else ""
+            words += ["-drive", f"if={bus},id=disk{number},format=raw,discard=unmap,"
+                      f"file={escaped}{mode}"]
             if bus == "none":
-                words += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+                # QEMU fills memory-mapped slots from the last one down.
+                slot = (f",bus=virtio-mmio-bus.{number}"
+                        if self.disk_device.startswith("virtio-blk-device") else "")
+                words += ["-device", f"{self.disk_device},drive=disk{number}{slot}"]
         serial = self.serial or ("mon:stdio" if self.interactive else "stdio")
         words += ["-serial", serial, "-monitor", "none"]
         if not self.interactive:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Fetcher of third_party/manifest.toml: Debian packages, pinned by hash, unpacked under build/.
+"""Fetcher of third_party/manifest.toml: Debian packages and sources, pinned by hash, under build/.
+
+A part names a `package`, whose .deb is pinned, or a `source`: then it is the tarball of the
+upstream project, as Debian's source package carries it, that is pinned; Debian's revision of it may
+move on.
 
 apt is used with its state in a folder of ours, so that another architecture's packages can be
 downloaded without adding that architecture to the machine. Where to download from is what the
@@ -13,6 +17,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tomllib
 
 from .errors import HelixError
@@ -26,9 +31,11 @@ def manifest():
     with open(MANIFEST, "rb") as file:
         parts = tomllib.load(file)
     for name, part in parts.items():
-        for key in ("version", "package", "sha256", "files"):
+        for key in ("version", "sha256", "files"):
             if key not in part:
                 raise HelixError(f"{MANIFEST}: [{name}] needs '{key}'")
+        if ("package" in part) == ("source" in part):
+            raise HelixError(f"{MANIFEST}: [{name}] needs either 'package' or 'source'")
     return parts
 
 
@@ -65,15 +72,17 @@ def debian_sources(root="/etc/apt"):
                 for suite in fields.get("suites", "").split():
                     entries.append((fields.get("signed-by"), uri, suite,
                                     fields.get("components", "")))
-    return [f"deb [{arch_option(key)}] {uri} {suite} {components}"
-            for key, uri, suite, components in entries
-            if re.search(r"/debian(-security)?/?$", uri) or suite.startswith("bookworm")]
+    entries = [entry for entry in entries if re.search(r"/debian(-security)?/?$", entry[1])
+               or entry[2].startswith("bookworm")]
+    return [f"{kind} {entry_options(kind, key)}{uri} {suite} {components}"
+            for key, uri, suite, components in entries for kind in ("deb", "deb-src")]
 
 
-def arch_option(key):
+def entry_options(kind, key):
     """Options of a private entry: both machines' packages, and the signer if it is a file."""
-    signed = f" signed-by={key}" if key and key.startswith("/") else ""
-    return "arch=amd64,arm64" + signed
+    words = ["arch=amd64,arm64"] if kind == "deb" else []
+    words += [f"signed-by={key}"] if key and key.startswith("/") else []
+    return f"[{' '.join(words)}] " if words else ""
 
 
 def apt(*words, cwd=None):
@@ -107,38 +116,60 @@ def update():
         raise HelixError(f"third party: cannot reach the Debian archive: {last_error(output)}")
 
 
+def unpack(archive, folder):
+    """Unpack a .deb, or a tarball without its top folder; what points outside is refused."""
+    if archive.endswith(".deb"):
+        subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+        return
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            path = os.path.normpath("/".join(member.name.split("/")[1:]))
+            if member.isfile() and not path.startswith(("..", "/")):
+                os.makedirs(os.path.dirname(f"{folder}/{path}"), exist_ok=True)
+                with tar.extractfile(member) as data, open(f"{folder}/{path}", "wb") as out:
+                    shutil.copyfileobj(data, out)
+
+
 def fetch(name, part):
     """Download, verify and unpack one part; nothing is left behind unless all of it worked."""
     folder, incoming = f"{HOME}/{name}", f"{HOME}/{name}.incoming"
     shutil.rmtree(incoming, ignore_errors=True)
     os.makedirs(incoming)
-    status, output = apt("download", part["package"], cwd=incoming)
-    found = glob.glob(f"{incoming}/*.deb")
+    package = part.get("package") or part["source"]
+    words = ["download"] if "package" in part else ["source", "--download-only"]
+    status, output = apt(*words, package, cwd=incoming)
+    found = glob.glob(f"{incoming}/*.deb" if "package" in part else f"{incoming}/*.orig.tar.*z*")
+    found = [file for file in found if not file.endswith(".asc")]
     if status != 0 or len(found) != 1:
-        raise HelixError(f"third party: cannot download {part['package']} (is this machine "
+        raise HelixError(f"third party: cannot download {package} (is this machine "
                          f"online?): {last_error(output)}")
     with open(found[0], "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     if digest != part["sha256"]:
         raise HelixError(f"third party: {os.path.basename(found[0])} has SHA-256 {digest}, "
                          f"{MANIFEST} pins {part['sha256']}: refused")
-    subprocess.run(["dpkg-deb", "-x", found[0], f"{incoming}/all"], check=True)
+    unpack(found[0], f"{incoming}/all")
     for file in part["files"]:
         if not os.path.isfile(f"{incoming}/all/{file}"):
-            raise HelixError(f"third party: {part['package']} holds no {file}")
+            raise HelixError(f"third party: {package} holds no {file}")
         os.makedirs(os.path.dirname(f"{incoming}/keep/{file}"), exist_ok=True)
         os.rename(f"{incoming}/all/{file}", f"{incoming}/keep/{file}")
-    with open(f"{incoming}/keep/.sha256", "w", encoding="ascii") as file:
-        file.write(part["sha256"])
+    with open(f"{incoming}/keep/.record", "w", encoding="ascii") as file:
+        file.write(record(part))
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(f"{incoming}/keep", folder)
     shutil.rmtree(incoming)
 
 
+def record(part):
+    """What is written beside a part that is there: which bytes, and what was kept of them."""
+    return "\n".join([part["sha256"], *part["files"]])
+
+
 def present(name, part):
     try:
-        with open(f"{HOME}/{name}/.sha256", encoding="ascii") as file:
-            return file.read() == part["sha256"]
+        with open(f"{HOME}/{name}/.record", encoding="ascii") as file:
+            return file.read() == record(part)
     except FileNotFoundError:
         return False
 

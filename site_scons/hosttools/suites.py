@@ -9,6 +9,7 @@ Suites:
     boards   every machine that Helix claims to boot on             tests/boot/boards.py
     build    the build and `check` themselves                       tests/build/*.py
     dis      the scheduler in its simulator                         tests/dis/*.py
+    ipc      the lock-free queue: every interleaving, threads       tests/ipc/*.py
     fuzz     each fuzz target for a fixed time
     user     programs in user mode, on both architectures           tests/user/*.py
     bench    the figures against tests/bench/baseline.json
@@ -37,9 +38,10 @@ from .errors import HelixError
 from .guest import Guest, Qmp, run_command
 from .machine import Machine
 
-SUITES = ("host", "fs", "kernel", "boot", "user", "boards", "build", "dis", "fuzz", "bench", "nightly")
-PYTHON_SUITES = ("fs", "boot", "user", "build", "dis", "nightly")
-HOST_SUITES = ("host", "fs", "build", "dis", "fuzz")  # nothing of them boots one architecture
+SUITES = ("host", "fs", "kernel", "boot", "user", "boards", "build", "dis", "ipc", "fuzz", "bench",
+          "nightly")
+PYTHON_SUITES = ("fs", "boot", "user", "build", "dis", "ipc", "nightly")
+HOST_SUITES = ("host", "fs", "build", "dis", "ipc", "fuzz")  # nothing of them boots one architecture
 JOBS = 2
 KERNEL_TIMEOUT, EXEC_TIMEOUT, FUZZ_SECONDS = 120, 60, 20
 OK, FAIL, SKIP = "ok", "FAIL", "skip"
@@ -64,7 +66,7 @@ arches = each({"arch": "x86_64"}, {"arch": "aarch64"})
 class Test:
     """A function with its arguments and its full name, SUITE.name[case]."""
 
-    def __init__(self, suite, name, function, **keywords):
+    def __init__(self, suite, name, function, /, **keywords):
         self.suite, self.name = suite, f"{suite}.{name}"
         self.function, self.keywords = function, keywords
         self.arch = keywords.get("arch")

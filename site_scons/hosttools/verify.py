@@ -12,7 +12,7 @@ import subprocess
 from . import elf as elffile
 from .errors import HelixError
 
-RELEASE_MAX_BYTES = 400 * 1024
+RELEASE_MAX_BYTES = 512 * 1024
 PAGE, USER_START, USER_END = 4096, 0x400000, 0x800000000000
 
 

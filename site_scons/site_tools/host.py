@@ -7,8 +7,8 @@
     tests.unit("core/list_test.c")                       a cmocka program, ASan and UBSan
     tests.fuzz("fuzz/multiboot2_fuzz.c")                 a libFuzzer program, clang
 
-Host programs see every include root, the port of tests/port in the place of hal/<arch>, and this
-machine's C library. Each is linked with the library above, from which it takes what it calls.
+Host programs see every include root, user/ too, the port of tests/port in the place of hal/<arch>,
+and this machine's C library. Each is linked with the library above, from which it takes what it calls.
 Paths are relative to tests/, or to the top when they begin with #.
 """
 import os
@@ -36,7 +36,7 @@ class KernelTests:
     def kernel(self, names):
         self.objects += self._layer.objects(names)
 
-    def library(self, names, rename=""):
+    def library(self, names, rename="", defines=()):
         pass
 
     unit = fuzz = library
@@ -46,7 +46,7 @@ class HostTests:
     """The list as a host build reads it: programs."""
 
     def __init__(self, env):
-        roots = ["include", "tests/port/include"]
+        roots = ["include", "tests/port/include", "user/include", "user"]
         roots += [r for name, _, own in LAYERS if name != "hal" for r in own]
         self._gcc = env.Clone(CPPPATH=["#" + r for r in roots],
                               CCFLAGS=FLAGS + toolchain.WARNINGS + SANITIZE, LINKFLAGS=SANITIZE,
@@ -63,19 +63,20 @@ class HostTests:
         self._library = []
         self.units, self.fuzzers = [], []
 
-    def _objects(self, env, kind, names, rename=""):
+    def _objects(self, env, kind, names, rename="", also=()):
         paths = [top_path(name) for name in names.split()]
-        defines = [f"{name}=helix_{name}" for name in rename.split()]
+        defines = [f"{name}=helix_{name}" for name in rename.split()] + list(also)
         return [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(p)[0]}.o", f"#{p}",
                            CPPDEFINES=defines) for p in paths]
 
     def kernel(self, names):
         pass
 
-    def library(self, names, rename=""):
-        stem = os.path.splitext(os.path.basename(names.split()[0]))[0]
+    def library(self, names, rename="", defines=()):
+        stem = os.path.splitext(top_path(names.split()[0]))[0].replace("/", "-")
         self._library += [(env, env.StaticLibrary(f"$OUT/lib/{kind}/lib{stem}.a",
-                                                  self._objects(env, kind, names, rename)))
+                                                  self._objects(env, kind, names, rename,
+                                                                defines)))
                           for kind, env in (("gcc", self._gcc), ("clang", self._clang))]
 
     def _program(self, env, kind, names):
@@ -100,11 +101,12 @@ class HostBuild:
 
     def program(self, name, names, includes="", sanitize=False, libs=("m",)):
         """A program in $OUT/bin from `names`, relative to the top; beside every include root it
-        sees the folders `includes`. Asserts are on; `sanitize` adds ASan and UBSan."""
+        sees the folders `includes`. Asserts are on; `sanitize` adds ASan and UBSan, or what it
+        lists."""
         kind = f"{name}-san" if sanitize else name
-        flags = [*FLAGS, *toolchain.WARNINGS, *(SANITIZE if sanitize else ["-O2"])]
-        env = self.tests.gcc.Clone(CCFLAGS=flags, LIBS=list(libs),
-                                   LINKFLAGS=SANITIZE if sanitize else [])
+        sanitize = SANITIZE if sanitize is True else list(sanitize or ())
+        flags = [*FLAGS, *toolchain.WARNINGS, *(sanitize or ["-O2"])]
+        env = self.tests.gcc.Clone(CCFLAGS=flags, LIBS=list(libs), LINKFLAGS=sanitize)
         env.Append(CPPPATH=["#" + folder for folder in includes.split()])
         objects = [env.Object(f"$OUT/obj/{kind}/{os.path.splitext(path)[0]}.o", f"#{path}")
                    for path in names.split()]

@@ -7,11 +7,13 @@ beside `hal`: it sees the same, and nothing but boot code sees its headers.
 
     objects = layer.objects("a.c b.S c.asm #from/the/top.c")       every source by name
     objects += layer.objects("lib/string.c", lto=False, sanitize=False)
+    objects += layer.third_party("libsodium", "src/a.c")            sources of a part
     layer.constants("offsets.c")                                   see assemblers.py
 """
 import os
 
-from site_tools import toolchain
+from hosttools import parts
+from site_tools import thirdparty, toolchain
 
 SUBSYSTEMS = ("memory", "execution", "device", "dis", "userspace")
 # Lowest first. The second column is the folder of the SConscript, the third the include roots.
@@ -25,7 +27,24 @@ LAYERS = (
     ("tests", "tests", ("tests/include",)),
 )
 # Parts from outside that a layer of one architecture may include (third_party/manifest.toml).
-THIRD_PARTY = {("hal", "aarch64"): ("libfdt-arm64",), ("boot", "aarch64"): ("libfdt-arm64",)}
+THIRD_PARTY = {("hal", "aarch64"): ("libfdt-arm64",), ("boot", "aarch64"): ("libfdt-arm64",),
+               ("core", "x86_64"): ("libsodium",), ("core", "aarch64"): ("libsodium",)}
+
+# What runs often is built for speed in the release, everything else for size. A path may name a
+# folder or a file.
+HOT = ("core/capability/bench.c", "core/capability/capability.c", "core/cpu/cpu.c",
+       "core/handle/handle.c", "core/ipc/channel.c", "core/ipc/topic.c", "core/lib/string.c",
+       "core/irq/irq.c", "core/sched/", "core/sync/", "core/task/task.c", "core/syscall/syscall.c", "core/time/time.c",
+       "hal/aarch64/context.c", "hal/aarch64/mmu.c", "hal/x86_64/context.c", "hal/x86_64/mmu.c",
+       "hal/x86_64/drivers/lapic.c", "hal/x86_64/drivers/timers.c", "hal/x86_64/traps.c",
+       "hal/aarch64/drivers/gic", "hal/aarch64/trap.c", "subsystems/dis/bench.c",
+       "subsystems/dis/donate.c", "subsystems/dis/edf.c", "subsystems/dis/executor.c",
+       "subsystems/dis/kernel.c", "subsystems/dis/optimizer.c", "subsystems/dis/queue.c",
+       "subsystems/dis/policy/fair.c",
+       "subsystems/dis/policy/round_robin.c", "subsystems/memory/heap/heap.c",
+       "subsystems/memory/heap/slab.c", "subsystems/memory/physical/frame.c",
+       "subsystems/memory/virtual/object.c", "subsystems/memory/virtual/region.c",
+       "subsystems/memory/virtual/space.c", "tests/")
 
 
 def include_roots(name, arch):
@@ -50,10 +69,10 @@ class Layer:
         self._flags = lambda **keywords: toolchain.compile_flags(arch, variant, name, **keywords)
         gen = f"{env['OUT']}/gen/{name}"
         roots = ["#" + root for root in include_roots(name, arch)]
-        parts = THIRD_PARTY.get((name, arch), ())
-        system = ["-isystem", "third_party/include"] if parts else []
-        for part in parts:
-            system += ["-isystem", env.PartInclude(part)]
+        allowed = THIRD_PARTY.get((name, arch), ())
+        system = ["-isystem", "third_party/include"] if allowed else []
+        for part in allowed:
+            system += env.PartInclude(part)
         self._env = env.Clone(CPPPATH=roots + [gen], ASMPATH=roots[-1:] + [gen])
         self._env.ForStep(name)
         self._system = system + ["-isystem", env["GCC_INCLUDE"]]
@@ -70,8 +89,22 @@ class Layer:
             stem, suffix = os.path.splitext(path)
             if suffix not in build:
                 raise ValueError(f"{self.script}: {name}: a source is .c, .S or .asm")
-            result += build[suffix](f"$OUT/obj/{stem}.o", f"#{path}", CCFLAGS=flags)
+            size = [] if self._env["variant"] != "release" or path.startswith(HOT) else ["-Os"]
+            result += build[suffix](f"$OUT/obj/{stem}.o", f"#{path}", CCFLAGS=flags + size)
         return result
+
+    def include_path(self):
+        """What files of this layer include from."""
+        return self._env["CPPPATH"]
+
+    def third_party(self, part, names):
+        """Compile sources of a part as members of this layer, as its authors wrote them."""
+        size = ["-Os"] if self._env["variant"] == "release" else []
+        flags = (self._flags(sanitize=False) + thirdparty.FLAGS[part] + self._system +
+                 self._env["REPRODUCIBLE"] + size)
+        return [obj for name in names.split() for obj in
+                self._env.Object(f"$OUT/obj/third_party/{part}/{os.path.splitext(name)[0]}.o",
+                                 "#" + parts.part_path(part, name), CCFLAGS=flags)]
 
     def generated(self, nodes):
         """Compile generated C files as members of this layer."""

@@ -13,8 +13,18 @@ from hosttools.errors import HelixError
 from SCons.Script import GetOption
 from site_tools.buildlog import step_action
 
-PARTS = {"aarch64": ("libfdt-arm64", "console-font"), "x86_64": ("console-font",), "host": ()}
-INCLUDE = {"libfdt-arm64": "usr/include"}
+MODULES = ("libsodium", "libzstd", "lz4", "xxhash")
+PARTS = {"aarch64": ("libfdt-arm64", "console-font", *MODULES),
+         "x86_64": ("console-font", *MODULES), "host": ()}
+INCLUDE = {"lz4": ("lib",), "libzstd": ("lib",), "xxhash": ("",),
+           "libfdt-arm64": ("usr/include",),
+           "libsodium": ("src/libsodium/include", "src/libsodium/include/sodium")}
+# What the sources of a part are compiled with: processors of 64 bits, and no warnings of ours.
+FLAGS = {"lz4": ["-w", "-DLZ4_FREESTANDING=1", *(f"'-DLZ4_{name}(a,b,n)=__builtin_{name}(a,b,n)'"
+                                                   for name in ("memcpy", "memmove", "memset"))],
+         "libzstd": ["-w", "-DZSTD_DISABLE_ASM=1", "-DZSTD_NO_INTRINSICS", "-DDYNAMIC_BMI2=0",
+                     "-DZSTD_LEGACY_SUPPORT=0", "-DZSTD_TRACE=0"], "xxhash": [],
+         "libsodium": ["-w", "-DCONFIGURED=1", "-DHAVE_TI_MODE=1"]}
 LIBRARY = {"aarch64": [("libfdt-arm64", "usr/lib/aarch64-linux-gnu/libfdt.a")]}
 FONT = ("console-font", "usr/share/consolefonts/Lat15-Fixed16.psf.gz")
 
@@ -60,7 +70,9 @@ def font(env):
 
 def generate(env):
     env.AddMethod(font, "Font")
-    env.AddMethod(lambda e, part: parts.part_path(part, INCLUDE[part]), "PartInclude")
+    env.AddMethod(lambda e, part: [word for folder in INCLUDE[part] for word in
+                                   ("-isystem", parts.part_path(part, folder))], "PartInclude")
+    env.AddMethod(lambda _env, part: FLAGS[part], "PartFlags")
     arch = env["arch"]
     env["PART_LIBRARIES"] = ["#" + parts.part_path(*lib) for lib in LIBRARY.get(arch, ())]
     if GetOption("help") or GetOption("clean"):

@@ -29,7 +29,8 @@ MACHINE = {
 CANARY = {"x86_64": ["-mstack-protector-guard=global"], "aarch64": []}
 
 VARIANT = {
-    "release": ["-O2", "-fno-stack-protector"],
+    "release": ["-O2", "-fno-stack-protector", "-fno-align-loops", "-fno-align-jumps",
+                "-falign-functions=4"],
     "debug": ["-O1", "-DHX_DEBUG=1", "-fstack-protector-strong"],
     "asan": """-O1 -DHX_DEBUG=1 -DHX_UBSAN=1 -DHX_KASAN=1 -fstack-protector-strong""".split(),
 }
@@ -42,7 +43,8 @@ KASAN = """-fsanitize=kernel-address -fasan-shadow-offset=0xdffff00000000000
     --param=asan-globals=1 --param=asan-stack=0
     --param=asan-instrumentation-with-call-threshold=0""".split()
 
-LINK = """-nostdlib -static -no-pie -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
+# -n: sections begin on pages in memory, by the linker script, and nowhere in particular in the file.
+LINK = """-nostdlib -static -no-pie -Wl,-n -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
     -Wl,--build-id=none -Wl,--gc-sections -Wl,--fatal-warnings""".split()
 
 
@@ -74,8 +76,13 @@ def compile_flags(arch, variant, layer, lto=True, sanitize=True):
 
 
 def link_flags(arch, variant):
-    """Flags of the kernel's link; under LTO they compile it too."""
-    return (machine_flags(arch, variant) + ["-flto=auto"] if variant == "release" else []) + LINK
+    """Flags of the kernel's link; under LTO they compile it too.
+
+    Every function keeps the level that it was compiled with; -Os is for what belongs to none, such
+    as the alignment of strings.
+    """
+    lto = machine_flags(arch, variant) + ["-Os", "-flto=auto"] if variant == "release" else []
+    return lto + LINK
 
 
 def generate(env):

@@ -12,12 +12,13 @@ Sources of the kernel's own that are as good in user mode (formatting, strings) 
 not written again. Artifacts, below build/ARCH/VARIANT:
     user/bin/NAME       programs           user/debug/NAME     the same with symbols
     output/boot.cpio    the boot archive: bin/NAME of each, the same bytes every time
+    sdk/syscalls.txt    the manual of the system calls
     sdk/                headers, library, linker script, an example and how to build it
 """
 import os
 import shutil
 
-from hosttools import machine, verify
+from hosttools import calls, machine, parts, verify
 from site_tools import toolchain
 from site_tools.buildlog import command_action, step_action
 
@@ -30,13 +31,16 @@ MACHINE = {
 SDK_FLAGS = "-std=gnu17 -O2 -ffreestanding -fno-pic -fno-stack-protector".split()
 SDK_LINK = """-nostdlib -static -no-pie -Wl,-z,max-page-size=4096 -Wl,-z,separate-code
     -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=none""".split()
-FLAGS = SDK_FLAGS + """-nostdinc -fno-pie -fno-common
+# The tree's own programs compute with integers: a thread that never touches a floating-point or SIMD
+# register has none to be saved at a switch, and compilers like to move bytes with them.
+FLAGS = SDK_FLAGS + """-nostdinc -fno-pie -fno-common -mgeneral-regs-only
     -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
     -fno-tree-loop-distribute-patterns -ftls-model=local-exec -g -gdwarf-4""".split()
 LINK = SDK_LINK + ["-Wl,--gc-sections", "-Wl,--fatal-warnings"]
 # What of include/helix a program may use; the rest is between parts of the kernel.
 SHARED = ("compiler.h", "format.h", "status.h", "string.h", "types.h")
 SCRIPT = "user/lib/program.ld"
+THIRD_PARTY = ("libsodium",)  # parts from outside that programs may include
 
 
 def include_roots(arch):
@@ -62,18 +66,35 @@ class User:
         self.archive = []
         self.programs, self.verified = [], []
 
-    def _objects(self, names):
-        """Compile sources, relative to user/, or to the top when they begin with #."""
+    def _part_objects(self, part, names):
+        """Compile sources of a part from outside, as its authors wrote them."""
+        env = self._env
+        flags = [*env["CCFLAGS"], *env.PartFlags(part), *self._part_include(part)] if part else []
+        return [obj for name in names.split() for obj in env.Object(
+            f"$OUT/obj/user/third_party/{part}/{os.path.splitext(name)[0]}.o",
+            "#" + parts.part_path(part, name), CCFLAGS=flags)]
+
+    def _part_include(self, part):
+        return ["-isystem", "third_party/include", *self._env.PartInclude(part)]
+
+    def _objects(self, names, part=None):
+        """Compile sources, relative to user/, or to the top when they begin with #. They see the
+        headers of `part`."""
         env, made = self._env, []
+        more = self._part_include(part) if part else []
         for name in names.format(arch=self.arch).split():
             path = name[1:] if name.startswith("#") else f"user/{name}"
             stem, suffix = os.path.splitext(path)
             if suffix not in (".c", ".S"):
                 raise ValueError(f"user/SConscript: {name}: a source is .c or .S")
-            # The kernel's sources find the headers beside them; what those say is for them alone.
+            # The kernel's sources find the headers beside them; what those say is for them alone. A
+            # program's assembly, kept by processor, finds those of its C files.
             own = ["#core/include"] if path.startswith("core/") else []
+            own += ["#" + os.path.dirname(os.path.dirname(os.path.dirname(path)))] \
+                if "/arch/" in path else []
             build = env.Object if suffix == ".c" else env.Gas
-            made += build(f"$OUT/obj/user/{stem}.o", f"#{path}", CPPPATH=env["CPPPATH"] + own)
+            made += build(f"$OUT/obj/user/{stem}.o", f"#{path}", CPPPATH=env["CPPPATH"] + own,
+                          CCFLAGS=[*env["CCFLAGS"], *more])
         return made
 
     def library(self, names):
@@ -82,13 +103,16 @@ class User:
         self.archive = env.Command("$OUT/user/lib/libhelix.a", self._objects(names),
                                    command_action(env, command, "  AR       $TARGET"))
 
-    def program(self, name, sources):
-        """A program of the boot archive."""
+    def program(self, name, sources, part=None, part_sources=""):
+        """A program of the boot archive; with sources of a part from outside."""
         env = self._env
+        if part not in (None, *THIRD_PARTY):
+            raise ValueError(f"user/SConscript: {name}: no program may use {part}")
         flags = [*MACHINE[self.arch], *LINK, f"-Wl,-T,{SCRIPT}"]
         command = " ".join(["$CC", *flags, "-o", "$TARGET", "$SOURCES"])
         linked = env.Command(f"$OUT/user/debug/{name}",
-                             [*self.start, *self._objects(sources), *self.archive],
+                             [*self.start, *self._objects(sources, part),
+                              *self._part_objects(part, part_sources), *self.archive],
                              command_action(env, command, "  LINK     $TARGET"))
         env.Depends(linked, f"#{SCRIPT}")
         stripped = env.Command(f"$OUT/user/bin/{name}", linked, command_action(
@@ -106,9 +130,10 @@ def run_verify(target, source, env):
 
 
 def write_archive(target, source, env):
-    """bin/NAME of every program, in the order of their names."""
-    files = sorted((f"bin/{os.path.basename(node.path)}", node.abspath) for node in source
-                   if "/user/bin/" in node.abspath)
+    """bin/NAME of every program, modules/NAME.hxm of every module, in the order of their names."""
+    files = sorted((f"{folder}/{os.path.basename(node.path)}", node.abspath) for node in source
+                   for folder, mark in (("bin", "/user/bin/"), ("modules", "/modules/"))
+                   if mark in node.abspath)
     with open(target[0].abspath, "wb") as out:
         out.write(machine.newc_archive([(host, guest) for guest, host in files]))
 
@@ -123,6 +148,16 @@ def write_readme(target, source, env):
         text = text.replace(f"@{name}@", value)
     with open(target[0].abspath, "w", encoding="utf-8") as out:
         out.write(text)
+
+
+def write_manual(target, source, env):
+    """The system calls, a page each."""
+    texts = []
+    for node in source[:2]:
+        with open(node.abspath, encoding="utf-8") as file:
+            texts.append(file.read())
+    with open(target[0].abspath, "w", encoding="utf-8") as out:
+        out.write(calls.manual(*texts)[0])
 
 
 def sdk(env, user):
@@ -140,16 +175,20 @@ def sdk(env, user):
     made = [env.InstallAs(f"$OUT/sdk/{to}", f"#{path}") for to, path in sorted(files)]
     made.append(env.InstallAs("$OUT/sdk/lib/start.o", user.start))
     made.append(env.InstallAs("$OUT/sdk/lib/libhelix.a", user.archive))
+    manual = env.Command("$OUT/sdk/syscalls.txt", [f"#{calls.TABLE}", f"#{calls.WORDS}"],
+                         step_action("user", write_manual, "  GEN      $TARGET"))
+    env.Depends(manual, "#site_scons/hosttools/calls.py")
+    made.append(manual)
     made.append(env.Command("$OUT/sdk/README.md", "#user/sdk/README.md", step_action(
         "user", write_readme, "  GEN      $TARGET")))
     return made
 
 
-def user_layer(env):
-    """What user mode needs of this build: (archive, everything)."""
+def user_layer(env, modules):
+    """What user mode needs of this build: (archive, everything). `modules` go along."""
     user = User(env)
     env.SConscript("user/SConscript", exports={"user": user})
-    archive = env.Command("$OUT/output/boot.cpio", user.programs, step_action(
+    archive = env.Command("$OUT/output/boot.cpio", user.programs + modules, step_action(
         "user", write_archive, "  CPIO     $TARGET"))
     env.Depends(archive, [*user.verified, "#site_scons/hosttools/machine.py"])
     return archive, [archive, user.programs, sdk(env, user)]

@@ -68,6 +68,12 @@ static enum hx_status admit_grow(u32 want)
     return HX_OK;
 }
 
+enum hx_status dis_admit_init(void)
+{
+    enum hx_status status = admit_grow(256);
+    return status == HX_OK ? dis_admit_ghost_room() : status;
+}
+
 void dis_admit_fini(void)
 {
     admit_free_sets();
@@ -78,7 +84,7 @@ void dis_admit_fini(void)
 /* Makes room for what dis_admit_ghost() may add, which runs under a run queue lock. */
 enum hx_status dis_admit_ghost_room(void)
 {
-    u32 room = admit.ghosts_room * 2 + 16;
+    u32 room = admit.ghosts_room * 2 + 64;
     struct admit_ghost *ghosts;
     if (admit.ghosts_nr + SCHED_PIECES_MAX <= admit.ghosts_room) {
         return HX_OK;
@@ -353,8 +359,8 @@ static bool admit_split(u64 mask, u64 runtime, u64 deadline, u64 period, struct 
 }
 
 /* Finds room for a Realtime intent; ctx itself holds nothing now. Fills pieces on success. */
-enum hx_status dis_admit_rt(const struct dis_intent *in, u64 mask, struct sched_piece *pieces,
-                            u32 *out_n, struct dis_result *res)
+enum hx_status dis_admit_rt(const struct hx_intent *in, u64 mask, struct sched_piece *pieces,
+                            u32 *out_n, struct hx_intent_result *res)
 {
     u64 runtime = in->wcet + overhead_ns();
     bool undecided = false, full_rt = false;
@@ -377,17 +383,17 @@ enum hx_status dis_admit_rt(const struct dis_intent *in, u64 mask, struct sched_
         if (fit == DIS_FITS) {
             pieces[0] = (struct sched_piece){cpu, runtime, in->deadline};
             *out_n = 1;
-            res->verdict = DIS_ADMITTED;
+            res->verdict = HX_INTENT_ADMITTED;
             res->cpu = cpu;
             res->pieces = 1;
             return HX_OK;
         }
         undecided = undecided || fit == DIS_UNDECIDED;
     }
-    if ((in->flags & DIS_INTENT_PINNED) == 0 && (mask & (mask - 1)) != 0 &&
+    if ((in->flags & HX_INTENT_PINNED) == 0 && (mask & (mask - 1)) != 0 &&
         runtime <= in->deadline &&
         admit_split(mask, runtime, in->deadline, in->period, pieces, out_n)) {
-        res->verdict = DIS_ADMITTED;
+        res->verdict = HX_INTENT_ADMITTED;
         res->cpu = pieces[0].cpu;
         res->pieces = *out_n;
         return HX_OK;
@@ -399,14 +405,14 @@ enum hx_status dis_admit_rt(const struct dis_intent *in, u64 mask, struct sched_
             largest = hx_max_u64(largest, admit_largest(most, in->deadline, in->period, 1, false));
         }
     }
-    res->verdict = DIS_REFUSED;
-    res->reason = undecided ? DIS_REASON_UNDECIDED : full_rt ? DIS_REASON_LIMIT : DIS_REASON_DEMAND;
+    res->verdict = HX_INTENT_REFUSED;
+    res->reason = undecided ? HX_REASON_UNDECIDED : full_rt ? HX_REASON_LIMIT : HX_REASON_DEMAND;
     res->max_wcet = largest > overhead_ns() + DIS_RUNTIME_MIN_NS ? largest - overhead_ns() : 0;
     return HX_ERR_NO_FIT;
 }
 
 /* By how much the runtime of an admitted, unsplit intent could grow. ctx holds nothing now. */
-u64 dis_admit_slack(const struct dis_intent *in, u32 cpu)
+u64 dis_admit_slack(const struct hx_intent *in, u32 cpu)
 {
     u64 runtime = in->wcet + overhead_ns();
     u64 most = hx_min_u64(in->deadline, admit_rt_room(dis.rq[cpu], in->period));

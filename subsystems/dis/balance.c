@@ -10,7 +10,8 @@
 static bool rq_is_idle(const struct dis_rq *rq)
 {
     return HX_READ_ONCE(rq->curr) == NULL && HX_READ_ONCE(rq->root->leaves) == 0 &&
-           HX_READ_ONCE(rq->idle->leaves) == 0 && HX_READ_ONCE(rq->inbox_nr) == 0;
+           HX_READ_ONCE(rq->idle->leaves) == 0 && HX_READ_ONCE(rq->inbox_nr) == 0 &&
+           HX_READ_ONCE(rq->next) == NULL;
 }
 
 /* Hands a context that is on no queue to another CPU; to any that is on line when that one has
@@ -65,7 +66,9 @@ u32 dis_balance_cpu_for_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
     if ((ctx->flags & DIS_CTX_ADMITTED) != 0) {
         return ctx->split[0].cpu;
     }
-    if ((ctx->flags & (DIS_CTX_PINNED | DIS_CTX_BOUND | DIS_CTX_LENT)) != 0) {
+    if (dis_ctx_is_out(ctx) ||
+        ((ctx->flags & (DIS_CTX_PINNED | DIS_CTX_BOUND | DIS_CTX_LENT)) != 0 &&
+         (mask & HX_BIT(last)) != 0)) {
         return last;
     }
     if (mask == 0) { /* its CPUs went off line: any is better than none */
@@ -118,6 +121,7 @@ bool dis_balance_pull(struct dis_rq *rq, u64 now)
     for (u64 rest = dis.online & ~HX_BIT(rq->cpu); rest != 0; rest &= rest - 1) {
         struct dis_rq *other = dis.rq[__builtin_ctzll(rest)];
         u32 leaves = HX_READ_ONCE(other->root->leaves) + HX_READ_ONCE(other->idle->leaves);
+        leaves += HX_READ_ONCE(other->next) != NULL ? 2 : 0; /* and the one that runs */
         struct sched_ctx *curr = HX_READ_ONCE(other->curr);
         if (leaves > 0 && curr != NULL && !dis_layer_is_fair(curr->layer)) {
             leaves++;
@@ -130,6 +134,7 @@ bool dis_balance_pull(struct dis_rq *rq, u64 now)
     if (from == NULL || !dis_port_lock_try(&from->lock)) {
         return false;
     }
+    dis_rq_settle(from, now);
     ctx = take_one(from, rq->cpu, DIS_NEVER, now);
     if (ctx != NULL) {
         __atomic_store_n(&ctx->cpu, rq->cpu, __ATOMIC_RELEASE);
@@ -180,6 +185,12 @@ void dis_housekeep(u64 now)
 {
     u64 mask = dis.online;
     dis_port_mutex_lock(&dis.admission);
+    for (u64 rest = mask; rest != 0; rest &= rest - 1) { /* so that loads are there to see */
+        struct dis_rq *rq = dis.rq[__builtin_ctzll(rest)];
+        dis_port_lock(&rq->lock);
+        dis_account(rq, now);
+        dis_port_unlock(&rq->lock);
+    }
     for (u32 i = 0; i < 2 * dis.config.cpus; i++) {
         bool moved = false;
         u32 cpu = balance_once(mask, now, &moved);
@@ -238,14 +249,14 @@ static struct sched_ctx *find_reserved(const struct dis_rq *rq)
  * more of them. */
 static enum hx_status move_reserved(struct dis_rq *rq, struct sched_ctx *ctx)
 {
-    struct dis_intent in = {
+    struct hx_intent in = {
         .wcet = dis_admit_wcet(ctx),
         .period = ctx->server.period,
         .deadline = ctx->split[ctx->pieces - 1].rel_deadline,
-        .flags = DIS_INTENT_PINNED,
+        .flags = HX_INTENT_PINNED,
     };
     struct sched_piece pieces[SCHED_PIECES_MAX];
-    struct dis_result res = {0};
+    struct hx_intent_result res = {0};
     enum hx_status status;
     enum dis_was was;
     struct dis_rq *home;
@@ -297,10 +308,11 @@ static enum hx_status find_bound(struct dis_rq *rq, u32 *out_id)
 {
     struct dis_queue *q;
     dis_port_lock(&rq->lock);
+    dis_rq_settle(rq, dis_port_now());
     LIST_FOREACH (&rq->queues, q, rq_node) {
         struct sched_ctx *ctx;
         LIST_FOREACH (&q->runnable, ctx, run_node) {
-            if ((ctx->flags & DIS_CTX_BOUND) != 0) {
+            if ((ctx->flags & DIS_CTX_BOUND) != 0 || dis_ctx_is_out(ctx)) {
                 *out_id = ctx->id;
             }
         }
@@ -332,6 +344,7 @@ enum hx_status dis_cpu_offline(u32 cpu, u32 *out_id)
         goto out_unlock;
     }
     dis_port_lock(&rq->lock);
+    dis_rq_settle(rq, now);
     rq->online = false;
     dis.online &= ~HX_BIT(cpu);
     inbox_open(rq, false);

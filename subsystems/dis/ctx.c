@@ -11,69 +11,53 @@
 
 static struct {
     struct dis_lock lock;
-    u32 next;  /* never used so far */
-    u32 *free; /* stack of freed ids */
-    u32 free_nr, free_room;
+    u32 next; /* l; never used so far */
+    u32 free; /* l; the last one freed, and through next_free those before; SCHED_ID_NONE: none */
 } ids;
+
+static struct dis_id_slot *slot_of(u32 id)
+{
+    return &dis.ids[id >> DIS_IDS_SHIFT][id & (DIS_IDS_CHUNK - 1)];
+}
 
 enum hx_status dis_id_alloc(struct sched_ctx *ctx)
 {
     u32 id;
     dis_port_lock(&ids.lock);
-    if (ids.free_nr != 0) {
-        id = ids.free[--ids.free_nr];
-    } else if (ids.next < DIS_IDS_MAX) {
+    if (ids.free != SCHED_ID_NONE) {
+        id = ids.free;
+        ids.free = slot_of(id)->next_free;
+    } else if (ids.next < DIS_IDS_MAX && dis.ids[ids.next >> DIS_IDS_SHIFT] != NULL) {
         id = ids.next++;
     } else {
+        struct dis_id_slot *chunk, *none = NULL;
+        u32 at = ids.next >> DIS_IDS_SHIFT;
+        bool full = ids.next == DIS_IDS_MAX;
         dis_port_unlock(&ids.lock);
-        return HX_ERR_NO_SPACE;
-    }
-    dis_port_unlock(&ids.lock);
-    if (dis.ids[id >> DIS_IDS_SHIFT] == NULL) {
-        struct dis_id_slot *chunk = dis_port_alloc(DIS_IDS_CHUNK * sizeof(*chunk));
-        struct dis_id_slot *none = NULL;
+        chunk = full ? NULL : dis_port_alloc(DIS_IDS_CHUNK * sizeof(*chunk));
         if (chunk == NULL) {
-            ctx->id = id;
-            dis_id_free(ctx);
-            return HX_ERR_NO_MEMORY;
+            return full ? HX_ERR_NO_SPACE : HX_ERR_NO_MEMORY;
         }
-        if (!__atomic_compare_exchange_n(&dis.ids[id >> DIS_IDS_SHIFT], &none, chunk, false,
-                                         __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
+        if (!__atomic_compare_exchange_n(&dis.ids[at], &none, chunk, false, __ATOMIC_RELEASE,
+                                         __ATOMIC_ACQUIRE)) {
             dis_port_free(chunk, DIS_IDS_CHUNK * sizeof(*chunk)); /* another one was faster */
         }
+        return dis_id_alloc(ctx);
     }
+    dis_port_unlock(&ids.lock);
     ctx->id = id;
-    __atomic_store_n(&dis.ids[id >> DIS_IDS_SHIFT][id & (DIS_IDS_CHUNK - 1)].ctx, ctx,
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&slot_of(id)->ctx, ctx, __ATOMIC_RELEASE);
     return HX_OK;
 }
 
 void dis_id_free(struct sched_ctx *ctx)
 {
-    u32 *bigger = NULL, room = 0;
-    if (dis_id_lookup(ctx->id) == ctx) {
-        dis.ids[ctx->id >> DIS_IDS_SHIFT][ctx->id & (DIS_IDS_CHUNK - 1)].ctx = NULL;
-    }
-    if (ids.free_nr == ids.free_room) {
-        room = ids.free_room == 0 ? 256 : ids.free_room * 2;
-        bigger = dis_port_alloc(room * sizeof(*bigger));
-    }
+    struct dis_id_slot *slot = slot_of(ctx->id);
     dis_port_lock(&ids.lock);
-    if (bigger != NULL && room > ids.free_room) {
-        u32 *old = ids.free, old_room = ids.free_room;
-        if (old != NULL) {
-            memcpy(bigger, old, ids.free_nr * sizeof(*bigger));
-        }
-        ids.free = bigger;
-        ids.free_room = room;
-        bigger = old;
-        room = old_room;
-    }
-    if (ids.free_nr < ids.free_room) { /* without memory an id is lost, nothing else */
-        ids.free[ids.free_nr++] = ctx->id;
-    }
+    slot->ctx = NULL;
+    slot->next_free = ids.free;
+    ids.free = ctx->id;
     dis_port_unlock(&ids.lock);
-    dis_port_free(bigger, room * sizeof(*bigger));
 }
 
 struct sched_ctx *dis_ctx_find(u32 id)
@@ -111,6 +95,7 @@ enum hx_status dis_ctx_create(struct sched_ctx *ctx, struct dis_group *group, u3
         return status;
     }
     __atomic_fetch_add(&ctx->group->users, 1, __ATOMIC_RELAXED);
+    dis_ctx_special_update(ctx);
     return HX_OK;
 }
 
@@ -136,6 +121,7 @@ void dis_ctx_make_stop(struct sched_ctx *ctx, u32 cpu)
     struct dis_rq *rq = dis_ctx_lock(ctx);
     HX_ASSERT(ctx->state == SCHED_CTX_BLOCKED);
     ctx->layer = DIS_LAYER_STOP;
+    dis_ctx_special_update(ctx);
     ctx->affinity = HX_BIT(cpu);
     ctx->server.kind = DIS_SERVER_CTX;
     __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE);
@@ -151,6 +137,10 @@ enum hx_status dis_init(const struct dis_config *config, const struct sched_poli
     }
     memset(&dis, 0, sizeof(dis));
     memset(&ids, 0, sizeof(ids));
+    ids.free = SCHED_ID_NONE;
+    dis_port_mutex_init(&dis.admission);
+    dis_port_lock_init(&ids.lock, DIS_RANK_IDS);
+    dis_donate_init();
     dis.config = *config;
     dis.policy = &dis_policy_builtin;
     dis.policy_gen = 1;
@@ -169,10 +159,18 @@ enum hx_status dis_init(const struct dis_config *config, const struct sched_poli
         }
         dis_rq_init(dis.rq[cpu], cpu);
         dis.rq[cpu]->policy_gen = dis.policy_gen;
-        dis.rq[cpu]->online = true;
-        dis.online |= HX_BIT(cpu);
+        dis.rq[cpu]->online = config->online == 0 || (config->online & HX_BIT(cpu)) != 0;
+        dis.rq[cpu]->inbox_open = dis.rq[cpu]->online;
+        dis.online |= dis.rq[cpu]->online ? HX_BIT(cpu) : 0;
     }
-    status = dis_groups_init();
+    if (dis.online == 0) {
+        status = HX_ERR_INVALID;
+        goto out_fini;
+    }
+    status = dis_admit_init();
+    if (status == HX_OK) {
+        status = dis_groups_init();
+    }
     if (status == HX_OK) {
         status = dis_policy_set(ops);
     }
@@ -199,7 +197,6 @@ void dis_fini(void)
         dis_port_free(dis.ids[i], DIS_IDS_CHUNK * sizeof(struct dis_id_slot));
     }
     dis_port_free(dis.ids, IDS_TABLE_SIZE);
-    dis_port_free(ids.free, ids.free_room * sizeof(*ids.free));
     memset(&ids, 0, sizeof(ids));
     memset(&dis, 0, sizeof(dis));
 }

@@ -16,7 +16,6 @@
 #include <helix/panic.h>
 #include <helix/string.h>
 
-#define DIS_NEVER         (~0ull)
 #define DIS_GUARD_PERIOD  (100 * HX_NS_PER_MS)
 #define DIS_SYSTEM_PERIOD (10 * HX_NS_PER_MS)
 #define DIS_GROUP_PERIOD  (100 * HX_NS_PER_MS) /* of cpu_min servers and cpu_max budgets */
@@ -28,15 +27,11 @@
 #define DIS_STRIKES       3u
 #define DIS_RAN_MAX       (1ull << 40) /* one charge, ns: a stopped clock cannot overflow a sum */
 
-/* ctx->flags */
+/* ctx->flags, with those in <core/dis.h> */
 #define DIS_CTX_GROUP    1u /* the entity of a group's queue in its parent's */
 #define DIS_CTX_ADMITTED 2u /* holds a reservation */
 #define DIS_CTX_PINNED   4u
-#define DIS_CTX_MOVING   8u   /* on a CPU's inbox */
-#define DIS_CTX_HELD     16u  /* its runner is blocked or busy elsewhere; see donate.c */
-#define DIS_CTX_FORCED   32u  /* runs by a server below it, not by its queue's policy */
-#define DIS_CTX_LENT     64u  /* another runner than its own runs on it */
-#define DIS_CTX_BOUND    128u /* its runner has donors, and they are on this CPU */
+#define DIS_CTX_FORCED   32u /* runs by a server below it, not by its queue's policy */
 
 enum dis_server_state {
     DIS_SERVER_IDLE,     /* nothing to serve */
@@ -94,36 +89,10 @@ struct dis_group {
     struct dis_queue *queue[SCHED_CPUS_MAX]; /* I */
 };
 
-struct dis_rq {
-    struct dis_lock lock;
-    u32 cpu;                       /* I */
-    bool online;                   /* l */
-    bool quiet;                    /* l; yields may take the short path */
-    bool bg_boost;                 /* l; the current stint is the Background guard's */
-    u32 policy_gen;                /* l; the generation its queues are at */
-    struct sched_ctx *curr;        /* l; NULL: idle */
-    struct dis_tree edf;           /* l; servers ready to run, by deadline */
-    struct dis_tree waiting;       /* l; servers throttled, by time of replenishment */
-    struct dis_queue *root, *idle; /* I; fair layers */
-    u64 exec_start;                /* l; charged up to here */
-    u64 slice_ns;                  /* l; what the policy gave the current context */
-    u64 slice_end;                 /* l; DIS_NEVER: no slice needed */
-    u64 timer_at;                  /* l; armed for; DIS_NEVER: not */
-    u64 bg_due;                    /* l; when Background's guard acts */
-    s64 bg_left;                   /* l; ns of the present guard stint */
-    struct list_node queues;       /* l; every queue of this CPU */
-    struct list_node throttled;    /* l; queues out of `max` */
-    u64 throttled_until;           /* l */
-    struct dis_lock inbox_lock;
-    struct list_node inbox;    /* inbox lock; contexts that move here */
-    u32 inbox_nr;              /* a */
-    bool inbox_open;           /* inbox lock; the CPU is on line */
-    struct dis_rq_stats stats; /* l */
-};
-
 /* One id's context; NULL: the id is free. */
 struct dis_id_slot {
     struct sched_ctx *ctx; /* a */
+    u32 next_free;         /* while it is free: the one freed before */
 };
 
 struct dis_state {
@@ -148,7 +117,7 @@ struct dis_state {
 
 extern struct dis_state dis; /* shared by the files of DIS: there is one scheduler */
 
-#define DIS_IDS_SHIFT 10
+#define DIS_IDS_SHIFT 12
 #define DIS_IDS_CHUNK (1u << DIS_IDS_SHIFT)
 #define DIS_IDS_MAX   (1u << 20)
 
@@ -176,6 +145,20 @@ static inline void dis_ctx_weight_set(struct sched_ctx *ctx, u32 weight)
 {
     ctx->weight = weight;
     ctx->inv_weight = ((u64)SCHED_WEIGHT_UNIT << SCHED_INV_SHIFT) / weight;
+}
+
+/* It went along with a call, and stays where it is until that is over. */
+static inline bool dis_ctx_is_out(const struct sched_ctx *ctx)
+{
+    return ctx->owner != NULL && ctx->home->owner != ctx->owner;
+}
+
+/* After a change of class, group, weight or deadline. */
+static inline void dis_ctx_special_update(struct sched_ctx *ctx)
+{
+    ctx->special = ctx->cls != SCHED_CLASS_BATCH || ctx->group != dis.root || ctx->deadline != 0 ||
+                   ctx->weight != SCHED_WEIGHT_UNIT || ctx->hist != NULL ||
+                   ctx->layer == DIS_LAYER_STOP;
 }
 
 static inline u32 dis_hist_bucket(u64 ns)
@@ -217,15 +200,31 @@ u64 dis_queue_slice_clamp(struct dis_queue *q, u64 slice);
 bool dis_queue_preempts(struct dis_queue *q, struct sched_ctx *running, struct sched_ctx *woken,
                         u64 now);
 struct sched_ctx *dis_queue_steal(struct dis_queue *q, u32 to_cpu, u64 below, u64 now);
+void dis_queue_strike(struct dis_queue *q, u32 id, u64 now);
 void dis_queue_drain(struct dis_queue *q, u32 max, u64 now);
 void dis_queue_audit(struct dis_queue *q, u64 now);
 void dis_policy_follow(struct dis_rq *rq, u64 now);
+
+/* `running` of q, all of whose contexts are the present policy's, yields after ran ns: the policy's
+ * choice, with its slice. NULL: it was wrong, and a strike; then none of q runs. */
+static HX_ALWAYS_INLINE struct sched_ctx *
+dis_queue_yield(struct dis_queue *q, struct sched_ctx *running, u64 ran, u64 *out_slice)
+{
+    u32 id = q->ops->yield(q->view, running, ran, out_slice);
+    struct sched_ctx *e = dis_id_lookup(id);
+    if (hx_unlikely(e == NULL || e->queue != q || e->state != SCHED_CTX_WAITING)) {
+        dis_queue_strike(q, id, q->view->now);
+        return NULL;
+    }
+    return e;
+}
 
 /* What a context was before its parameters were changed. */
 enum dis_was { DIS_WAS_BLOCKED, DIS_WAS_WAITING, DIS_WAS_RUNNING };
 
 /* executor.c. Run queue locked. */
 void dis_rq_init(struct dis_rq *rq, u32 cpu);
+void dis_rq_settle(struct dis_rq *rq, u64 now);
 void dis_fair_show(struct dis_rq *rq, struct dis_queue *q, u32 flags, u64 now);
 void dis_fair_add(struct dis_rq *rq, struct sched_ctx *ctx, u32 flags, u64 now);
 void dis_fair_del(struct dis_rq *rq, struct sched_ctx *ctx, u64 now);
@@ -235,10 +234,12 @@ bool dis_rq_check_preempt(struct dis_rq *rq, struct sched_ctx *ctx, u64 now);
 struct dis_rq *dis_ctx_lock(struct sched_ctx *ctx);
 enum dis_was dis_ctx_unqueue(struct sched_ctx *ctx, struct dis_rq *rq, u64 now);
 void dis_ctx_requeue(struct sched_ctx *ctx, struct dis_rq *rq, enum dis_was was, u64 now);
+u32 dis_ctx_home_cpu(const struct sched_ctx *ctx);
 void dis_ctx_push(struct sched_ctx *ctx, u32 cpu);
 void dis_timer_program(struct dis_rq *rq, u64 now);
 
 /* admit.c: with the admission lock held. */
+enum hx_status dis_admit_init(void) HX_MUST_CHECK;
 void dis_admit_fini(void);
 void dis_admit_release(struct sched_ctx *ctx);
 void dis_admit_hold(struct sched_ctx *ctx);
@@ -246,9 +247,9 @@ enum hx_status dis_admit_ghost_room(void) HX_MUST_CHECK;
 void dis_admit_ghost(const struct sched_ctx *ctx, u64 now);
 void dis_admit_yield(struct dis_rq *rq);
 u64 dis_admit_wcet(const struct sched_ctx *ctx);
-enum hx_status dis_admit_rt(const struct dis_intent *in, u64 mask, struct sched_piece *pieces,
-                            u32 *out_n, struct dis_result *res) HX_MUST_CHECK;
-u64 dis_admit_slack(const struct dis_intent *in, u32 cpu);
+enum hx_status dis_admit_rt(const struct hx_intent *in, u64 mask, struct sched_piece *pieces,
+                            u32 *out_n, struct hx_intent_result *res) HX_MUST_CHECK;
+u64 dis_admit_slack(const struct hx_intent *in, u32 cpu);
 bool dis_admit_prompt(u64 mask, u64 burst, u64 token_period, u64 latency, u32 permille,
                       u32 *out_cpu);
 bool dis_admit_server(struct dis_rq *rq, const struct sched_server *except, u64 runtime,
@@ -266,6 +267,10 @@ void dis_group_spread(u64 now);
 u32 dis_balance_cpu_for_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now);
 bool dis_balance_pull(struct dis_rq *rq, u64 now);
 void dis_balance_inbox(struct dis_rq *rq, u64 now);
+
+/* donate.c */
+void dis_donate_init(void);
+void dis_runner_rebind(struct dis_runner *runner, u32 cpu, u64 now);
 
 /* optimizer.c */
 void dis_opt_wake(struct sched_ctx *ctx, u64 now);

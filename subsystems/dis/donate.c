@@ -19,12 +19,34 @@ static struct {
     struct dis_lock lock;
 } donate;
 
+void dis_donate_init(void)
+{
+    memset(&donate, 0, sizeof(donate));
+    dis_port_lock_init(&donate.lock, DIS_RANK_DONATION);
+}
+
 static struct dis_runner *root_of(struct dis_runner *r)
 {
     while (r->lent_to != NULL) {
         r = r->lent_to;
     }
     return r;
+}
+
+/* The run queue of what `runner` has for its own, locked. NULL: it has nothing. */
+static struct dis_rq *own_lock(struct dis_runner *runner)
+{
+    for (;;) {
+        struct sched_ctx *own = __atomic_load_n(&runner->own, __ATOMIC_ACQUIRE);
+        if (own == NULL) {
+            return NULL;
+        }
+        struct dis_rq *rq = dis_ctx_lock(own);
+        if (hx_likely(HX_READ_ONCE(runner->own) == own)) {
+            return rq;
+        }
+        dis_port_unlock(&rq->lock); /* a call took it along, or brought it back */
+    }
 }
 
 static bool root_serves(struct dis_runner *root, const struct sched_ctx *ctx)
@@ -41,10 +63,10 @@ static bool root_serves(struct dis_runner *root, const struct sched_ctx *ctx)
     return root->cpu == ctx->cpu;
 }
 
-/* Brings ctx in line with the graph. */
-static void ctx_refresh(struct sched_ctx *ctx, struct dis_runner *root, u64 now)
+/* Brings ctx in line with the graph. Its queue is rq, locked; it is not on return. */
+static void ctx_refresh_locked(struct dis_rq *rq, struct sched_ctx *ctx, struct dis_runner *root,
+                               u64 now)
 {
-    struct dis_rq *rq = dis_ctx_lock(ctx);
     bool wake = false;
     if (rq->curr == ctx && ctx->runner != root) {
         dis_account(rq, now); /* up to here the old runner ran */
@@ -71,13 +93,24 @@ static void ctx_refresh(struct sched_ctx *ctx, struct dis_runner *root, u64 now)
     }
 }
 
+static void ctx_refresh(struct sched_ctx *ctx, struct dis_runner *root, u64 now)
+{
+    ctx_refresh_locked(dis_ctx_lock(ctx), ctx, root, now);
+}
+
+static void own_refresh(struct dis_runner *r, struct dis_runner *root, u64 now)
+{
+    struct dis_rq *rq = own_lock(r);
+    if (rq != NULL) {
+        ctx_refresh_locked(rq, r->own, root, now);
+    }
+}
+
 /* Everything that is lent to r, and what r owns, runs on root. Depth is bounded by inv 1. */
 static void tree_refresh(struct dis_runner *r, struct dis_runner *root, u64 now)
 {
     struct dis_runner *d;
-    if (r->own != NULL) {
-        ctx_refresh(r->own, root, now);
-    }
+    own_refresh(r, root, now);
     LIST_FOREACH (&r->donors, d, donor_node) {
         tree_refresh(d, root, now);
     }
@@ -116,14 +149,29 @@ void dis_runner_init(struct dis_runner *runner, struct sched_ctx *own, void *own
 /* A runner whose own context is on a queue serves its donors there, and stays there for them. */
 static void runner_bind(struct dis_runner *r)
 {
-    if (r->own != NULL) {
-        struct dis_rq *rq = dis_ctx_lock(r->own);
+    struct dis_rq *rq = own_lock(r);
+    if (rq != NULL) {
         r->own->flags |= DIS_CTX_BOUND;
         if (r->cpu == SCHED_ID_NONE && r->own->state != SCHED_CTX_BLOCKED) {
             r->cpu = rq->cpu;
         }
         dis_port_unlock(&rq->lock);
     }
+}
+
+/* Its own context goes to `cpu`: donors elsewhere wait until it is done with them, or comes back.
+ */
+void dis_runner_rebind(struct dis_runner *runner, u32 cpu, u64 now)
+{
+    struct dis_runner *d;
+    dis_port_lock(&donate.lock);
+    if (runner->lent_to == NULL && !list_is_empty(&runner->donors)) {
+        runner->cpu = cpu;
+        LIST_FOREACH (&runner->donors, d, donor_node) {
+            tree_refresh(d, runner, now);
+        }
+    }
+    dis_port_unlock(&donate.lock);
 }
 
 /* Without donors it is free to go. */
@@ -133,8 +181,8 @@ static void runner_unbind(struct dis_runner *r)
         return;
     }
     r->cpu = SCHED_ID_NONE;
-    if (r->own != NULL) {
-        struct dis_rq *rq = dis_ctx_lock(r->own);
+    struct dis_rq *rq = own_lock(r);
+    if (rq != NULL) {
         r->own->flags &= (u8)~DIS_CTX_BOUND;
         dis_port_unlock(&rq->lock);
     }
@@ -150,25 +198,20 @@ static void root_again(struct dis_runner *r, u64 now)
     tree_refresh(r, r, now);
 }
 
-enum hx_status dis_donate_begin(struct dis_runner *from, struct dis_runner *to)
+enum hx_status dis_donate_begin_locked(struct dis_runner *from, struct dis_runner *to)
 {
-    enum hx_status status = HX_OK;
     u32 depth = 1;
     HX_ASSERT(to != NULL);
-    dis_port_lock(&donate.lock);
     if (from->lent_to != NULL) {
-        status = HX_ERR_BAD_STATE;
-        goto out_unlock;
+        return HX_ERR_BAD_STATE;
     }
     for (struct dis_runner *r = to; r != NULL; r = r->lent_to, depth++) {
         if (r == from) {
-            status = HX_ERR_DEADLOCK; /* inv 1 */
-            goto out_unlock;
+            return HX_ERR_DEADLOCK; /* inv 1 */
         }
     }
     if (depth - 1 + from->height > DIS_DONATE_DEPTH_MAX) {
-        status = HX_ERR_LOOP;
-        goto out_unlock;
+        return HX_ERR_LOOP;
     }
     from->lent_to = to;
     list_add_tail(&to->donors, &from->donor_node);
@@ -176,67 +219,131 @@ enum hx_status dis_donate_begin(struct dis_runner *from, struct dis_runner *to)
     to = root_of(to);
     runner_bind(to);
     tree_refresh(from, to, dis_port_now());
-out_unlock:
+    return HX_OK;
+}
+
+enum hx_status dis_donate_begin(struct dis_runner *from, struct dis_runner *to)
+{
+    dis_port_lock(&donate.lock);
+    enum hx_status status = dis_donate_begin_locked(from, to);
     dis_port_unlock(&donate.lock);
     return status;
 }
 
+void dis_donate_end_locked(struct dis_runner *from, bool ready)
+{
+    struct dis_runner *to = from->lent_to;
+    if (to == NULL) {
+        return;
+    }
+    from->lent_to = NULL;
+    list_remove(&from->donor_node);
+    heights_update(to);
+    runner_unbind(to);
+    to = root_of(to);
+    runner_unbind(to);
+    own_refresh(to, to, dis_port_now()); /* it may have been held for its donors */
+    from->ready = ready;
+    root_again(from, dis_port_now());
+}
+
 void dis_donate_end(struct dis_runner *from)
 {
-    struct dis_runner *to;
     dis_port_lock(&donate.lock);
-    to = from->lent_to;
-    if (to != NULL) {
-        from->lent_to = NULL;
-        list_remove(&from->donor_node);
-        heights_update(to);
-        runner_unbind(to);
-        to = root_of(to);
-        runner_unbind(to);
-        if (to->own != NULL) {
-            ctx_refresh(to->own, to, dis_port_now()); /* it may have been held for its donors */
-        }
-        from->ready = true;
-        root_again(from, dis_port_now());
-    }
+    dis_donate_end_locked(from, true);
     dis_port_unlock(&donate.lock);
 }
 
-void dis_runner_block(struct dis_runner *runner, u64 now)
+void dis_runner_own(struct dis_runner *runner, struct sched_ctx *ctx)
+{
+    struct sched_ctx *old = runner->own;
+    u8 bound = old != NULL ? old->flags & DIS_CTX_BOUND : 0;
+    if (old != NULL) {
+        old->flags &= (u8)~DIS_CTX_BOUND;
+    }
+    ctx->flags |= bound;
+    if (ctx->state == SCHED_CTX_AWAY) {
+        ctx->state = SCHED_CTX_BLOCKED;
+    }
+    ctx->home = runner;
+    runner->own = ctx;
+}
+
+void dis_runner_refresh_locked(struct dis_runner *runner, u64 now)
+{
+    ctx_refresh(runner->own, root_of(runner), now);
+}
+
+void dis_donation_lock(void)
+{
+    dis_port_lock(&donate.lock);
+}
+
+void dis_donation_unlock(void)
+{
+    dis_port_unlock(&donate.lock);
+}
+
+/* The runner's own context may wait, or be about to run on another CPU, while it blocks on a
+ * donor's: it leaves the queues as well. */
+static void own_leave(struct dis_runner *runner, u64 now)
+{
+    struct dis_rq *rq = own_lock(runner);
+    struct sched_ctx *own = runner->own;
+    if (rq == NULL) {
+        return;
+    }
+    if (own->state == SCHED_CTX_WAITING) {
+        HX_IGNORE(dis_ctx_unqueue(own, rq, now), "it waited");
+        own->stop_ns = now;
+    } else if (own->state == SCHED_CTX_RUNNING && rq->cpu != dis_port_cpu()) {
+        own->flags |= DIS_CTX_HELD;
+        dis_port_kick(rq->cpu);
+    }
+    dis_port_unlock(&rq->lock);
+}
+
+void dis_runner_block_locked(struct dis_runner *runner, u64 now)
 {
     struct dis_runner *d;
-    dis_port_lock(&donate.lock);
     runner->ready = false;
-    if (runner->own != NULL) { /* it may have run on a donor's while its own waited */
-        struct dis_rq *rq = dis_ctx_lock(runner->own);
-        if (runner->own->state == SCHED_CTX_WAITING) {
-            HX_IGNORE(dis_ctx_unqueue(runner->own, rq, now), "it waited");
-            runner->own->stop_ns = now;
-        }
-        dis_port_unlock(&rq->lock);
+    if (runner->lent_to != NULL) {
+        return; /* what it runs on goes on with somebody else */
     }
+    own_leave(runner, now);
     LIST_FOREACH (&runner->donors, d, donor_node) {
         tree_refresh(d, runner, now);
     }
-    dis_port_unlock(&donate.lock);
 }
 
-void dis_runner_wake(struct dis_runner *runner, u32 from_cpu, u64 now)
+void dis_runner_wake_locked(struct dis_runner *runner, u32 from_cpu, u64 now)
 {
     struct dis_runner *d, *root;
-    dis_port_lock(&donate.lock);
     runner->ready = true;
     root = root_of(runner);
     if (root == runner && runner->own != NULL) {
         if (list_is_empty(&runner->donors) && (runner->own->flags & DIS_CTX_HELD) == 0) {
             dis_wake(runner->own, from_cpu, now);
         } else { /* its own context may have to wait: donors may hold it on another CPU */
-            ctx_refresh(runner->own, root, now);
+            own_refresh(runner, root, now);
         }
     }
     LIST_FOREACH (&runner->donors, d, donor_node) {
         tree_refresh(d, root, now);
     }
+}
+
+void dis_runner_block(struct dis_runner *runner, u64 now)
+{
+    dis_port_lock(&donate.lock);
+    dis_runner_block_locked(runner, now);
+    dis_port_unlock(&donate.lock);
+}
+
+void dis_runner_wake(struct dis_runner *runner, u32 from_cpu, u64 now)
+{
+    dis_port_lock(&donate.lock);
+    dis_runner_wake_locked(runner, from_cpu, now);
     dis_port_unlock(&donate.lock);
 }
 

@@ -32,22 +32,19 @@ void dis_rq_unlock(struct dis_rq *rq)
     dis_port_unlock(&rq->lock);
 }
 
-struct sched_ctx *dis_current(const struct dis_rq *rq)
-{
-    return rq->curr;
-}
-
 void dis_rq_init(struct dis_rq *rq, u32 cpu)
 {
     rq->cpu = cpu;
+    dis_port_lock_init(&rq->lock, DIS_RANK_RUNQUEUE);
+    dis_port_lock_init(&rq->inbox_lock, DIS_RANK_INBOX);
     rq->timer_at = DIS_NEVER;
     rq->slice_end = DIS_NEVER;
     rq->throttled_until = DIS_NEVER;
     rq->bg_left = DIS_BG_QUANTUM;
+    rq->single = dis.config.cpus == 1;
     list_init(&rq->queues);
     list_init(&rq->throttled);
     list_init(&rq->inbox);
-    rq->inbox_open = true;
 }
 
 /* ---- membership of the fair layers ---- */
@@ -61,7 +58,7 @@ static void fair_leaves(struct dis_queue *q, const struct sched_ctx *ctx, int de
 }
 
 /* q went from empty to not, or its budget returned: shows it to its parents. */
-void dis_fair_show(struct dis_rq *rq, struct dis_queue *q, u32 flags, u64 now)
+HX_COLD void dis_fair_show(struct dis_rq *rq, struct dis_queue *q, u32 flags, u64 now)
 {
     while (!q->throttled) {
         if (q->min.runtime != 0 && q->parent != NULL) {
@@ -308,10 +305,100 @@ static u64 rq_charge(struct dis_rq *rq, struct sched_ctx *ctx, bool ends, u64 no
     return ran;
 }
 
+/* ---- calm ---- */
+
+/* What the short paths do not count as they go. `now`: up to when something has run. */
+static void stats_flush(struct dis_rq *rq, u64 now)
+{
+    rq->stats.busy_ns[DIS_LAYER_FAIR] += now - rq->calm_start;
+    rq->stats.switches[DIS_LAYER_FAIR] += rq->quick_switches;
+    rq->calm_start = now;
+    rq->quick_switches = 0;
+}
+
+void dis_learn(struct sched_ctx *ctx, u64 woken_ns, u64 now)
+{
+    ctx->acct.max_wake_ns = hx_max_u64(ctx->acct.max_wake_ns, now - woken_ns);
+    dis_opt_block(ctx, woken_ns);
+    ctx->slept_ns = woken_ns - ctx->stop_ns;
+    dis_opt_wake(ctx, woken_ns);
+}
+
+/* Nothing waits but, maybe, rq->next: the current context, which is the only one of the fair layer
+ * or none, leaves its queue and runs without one. */
+static void rq_calm_down(struct dis_rq *rq, struct sched_ctx *curr, u64 now)
+{
+    if (rq->edf.first != NULL || rq->waiting.first != NULL || rq->idle->nr != 0 ||
+        rq->throttled_until != DIS_NEVER || !list_is_empty(&rq->throttled)) {
+        return;
+    }
+    rq->calm_start = now;
+    if (curr == NULL) {
+        rq->calm = rq->root->nr != 0 ? DIS_CALM_NOT : rq->single ? DIS_CALM_SINGLE : DIS_CALM;
+        return;
+    }
+    if (curr->special || curr->flags != 0 || rq->root->nr != 1 || !dis_layer_is_fair(curr->layer)) {
+        return;
+    }
+    dis_queue_put(rq->root, curr, 0, SCHED_PUT_LEAVE, now);
+    fair_leaves(rq->root, curr, -1);
+    curr->state = SCHED_CTX_RUNNING;
+    rq->slice_end = DIS_NEVER;
+    rq->calm = rq->single ? DIS_CALM_SINGLE : DIS_CALM;
+}
+
+/* Puts the current context and the one that was woken where they belong, as of when that was. */
+static HX_NOINLINE void leave_calm(struct dis_rq *rq, u64 now)
+{
+    struct sched_ctx *curr = rq->curr, *next = rq->next;
+    struct dis_queue *q = rq->root;
+    u64 at = next != NULL ? rq->next_ns : now;
+    rq->calm = DIS_CALM_NOT;
+    rq->next = NULL;
+    if (curr == NULL) {
+        stats_flush(rq, rq->calm_start); /* nothing has run since */
+    } else {
+        if (dis_time_before(at, rq->exec_start)) {
+            at = rq->exec_start; /* another CPU's clock is a little behind */
+        }
+        curr->acct.exec_ns += at - rq->exec_start; /* until then it had no company */
+        rq->exec_start = at;
+        stats_flush(rq, at);
+        dis_queue_add(q, curr, 0, at);
+        fair_leaves(q, curr, 1);
+        rq->slice_ns = dis_queue_start(q, curr, at);
+        rq->slice_end = next != NULL ? at + rq->slice_ns : DIS_NEVER;
+    }
+    if (next != NULL) {
+        next->layer = DIS_LAYER_FAIR;
+        next->acct.wakes_switches++;
+        next->slept_ns = at - next->stop_ns;
+        next->stop_ns = at;
+        next->wake_ns = at + 1;
+        dis_opt_wake(next, at);
+        next->burst_start_ns = next->acct.exec_ns;
+        dis_queue_add(q, next, SCHED_ENQ_WAKE, at);
+        fair_leaves(q, next, 1);
+    }
+}
+
+static inline void rq_settle(struct dis_rq *rq, u64 now)
+{
+    if (rq->calm != DIS_CALM_NOT) {
+        leave_calm(rq, now);
+    }
+}
+
+void dis_rq_settle(struct dis_rq *rq, u64 now)
+{
+    rq_settle(rq, now);
+}
+
 void dis_account(struct dis_rq *rq, u64 now)
 {
     struct sched_ctx *ctx = rq->curr;
     u64 ran;
+    rq_settle(rq, now);
     if (ctx == NULL) {
         rq->stats.busy_ns[DIS_LAYER_NONE] += now - rq->exec_start;
         rq->exec_start = now;
@@ -600,8 +687,7 @@ static bool slice_is_needed(const struct dis_rq *rq)
     return rq->root->leaves + rq->idle->leaves > 1;
 }
 
-/* What is due at any decision, beside the decision. */
-static void rq_upkeep(struct dis_rq *rq, u64 now)
+static HX_NOINLINE void upkeep_do(struct dis_rq *rq, u64 now)
 {
     if (hx_unlikely(rq->policy_gen != dis.policy_gen)) {
         dis_policy_follow(rq, now);
@@ -617,18 +703,27 @@ static void rq_upkeep(struct dis_rq *rq, u64 now)
     }
 }
 
+/* What is due at any decision, beside the decision. */
+static inline void rq_upkeep(struct dis_rq *rq, u64 now)
+{
+    const struct sched_tree_node *first = rq->waiting.first;
+    if (hx_unlikely(rq->policy_gen != dis.policy_gen || rq->inbox_nr != 0 ||
+                    (first != NULL && !dis_time_before(now, first->key)) ||
+                    now >= rq->throttled_until)) {
+        upkeep_do(rq, now);
+    }
+}
+
 /* A yield among peers of the root's fair queue, when nothing else is going on: then only the
  * policy and the accounts have a say. This is put_prev(), rq_pick() and the rest, reduced to what
  * is left of them then. Return: NULL, something else is going on. */
-static inline struct sched_ctx *yield_fast(struct dis_rq *rq, struct sched_ctx *prev, u64 now)
+static HX_ALWAYS_INLINE struct sched_ctx *yield_fast(struct dis_rq *rq, u64 now)
 {
+    struct sched_ctx *prev = rq->curr, *next;
     struct dis_queue *q = rq->root;
-    const struct sched_policy_ops *ops = q->ops;
-    struct sched_queue *view = q->view;
-    struct sched_ctx *next;
     u64 ran = now - rq->exec_start, slice;
 
-    if (hx_unlikely(prev->queue != q || prev->flags != 0 || ran > DIS_RAN_MAX)) {
+    if (hx_unlikely(prev->flags != 0 || ran > DIS_RAN_MAX)) {
         return NULL;
     }
     rq->exec_start = now;
@@ -639,17 +734,13 @@ static inline struct sched_ctx *yield_fast(struct dis_rq *rq, struct sched_ctx *
     q->served_ns += hx_min_u64(ran, q->slice_max);
     prev->served_mark = q->served_ns;
     prev->state = SCHED_CTX_WAITING;
-    view->now = now;
-    ops->put(view, prev, ran, SCHED_PUT_YIELD);
-    next = dis_id_lookup(ops->pick(view));
-    /* Of this queue and waiting: quiet says that the present policy holds all of these. */
-    if (hx_unlikely(next == NULL || next->queue != q || next->state != SCHED_CTX_WAITING ||
-                    (next->flags & DIS_CTX_GROUP) != 0)) {
-        rq->curr = NULL; /* a group's turn, or a wrong answer: from here on as usual */
+    q->view->now = now;
+    next = dis_queue_yield(q, prev, ran, &slice);
+    if (hx_unlikely(next == NULL)) {
+        rq->curr = NULL; /* from here on as usual */
         return NULL;
     }
     next->state = SCHED_CTX_RUNNING;
-    slice = ops->start(view, next);
     if (hx_unlikely(slice - SCHED_SLICE_MIN_NS > q->slice_max - SCHED_SLICE_MIN_NS)) {
         slice = dis_queue_slice_clamp(q, slice);
     }
@@ -672,18 +763,22 @@ static inline struct sched_ctx *yield_fast(struct dis_rq *rq, struct sched_ctx *
     return next;
 }
 
-/* May yield_fast() serve the next yield? Whoever changes one of these clears rq->quiet; inboxes and
- * new policies come with a kick, which leads here. */
+/* May yield_fast() serve the next yield? Only contexts of the root's queue, all of them held by its
+ * policy, and one of them runs. Whoever changes one of these clears rq->quiet; inboxes and new
+ * policies come with a kick, which leads here. */
 static bool rq_is_quiet(const struct dis_rq *rq)
 {
+    const struct dis_queue *q = rq->root;
     return rq->edf.first == NULL && rq->waiting.first == NULL && rq->idle->nr == 0 &&
-           rq->throttled_until == DIS_NEVER && rq->root->attached == rq->root->nr &&
-           rq->root->leaves > 1;
+           rq->throttled_until == DIS_NEVER && q->attached == q->nr && q->leaves == q->nr &&
+           q->nr > 1 && q->ops->yield != NULL;
 }
 
 static HX_NOINLINE struct sched_ctx *schedule_slow(struct dis_rq *rq, u64 now, enum dis_why why)
 {
     struct sched_ctx *prev = rq->curr, *next;
+    rq_settle(rq, now);
+    rq->quiet = false;
     if (hx_likely(prev != NULL)) {
         put_prev(rq, prev, now, why);
     } else {
@@ -716,21 +811,108 @@ static HX_NOINLINE struct sched_ctx *schedule_slow(struct dis_rq *rq, u64 now, e
             }
         }
     }
+    rq_calm_down(rq, next, now);
     dis_timer_program(rq, now);
     rq->quiet = rq_is_quiet(rq);
     return next;
 }
 
+static void trace_switch(struct dis_rq *rq, u64 now)
+{
+    if (rq->curr == NULL) {
+        rq->stats.switches[DIS_LAYER_NONE]++;
+        dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, SCHED_ID_NONE, DIS_LAYER_NONE);
+    } else {
+        dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, rq->curr->id, DIS_LAYER_FAIR);
+    }
+}
+
+/* The current context and the one that waits take turns. One that gives its turn away has no claim
+ * to what it did not use, so nothing is owed when they part. */
+static bool yield_calm(struct dis_rq *rq, struct sched_ctx *prev, u64 now)
+{
+    if (now - rq->next_ns > DIS_QUICK_NS) {
+        return false;
+    }
+    prev->acct.exec_ns += now - rq->exec_start;
+    prev->acct.yields++;
+    prev->acct.wakes_switches--; /* its next start is no wake-up: dis_start_next() adds one */
+    prev->state = SCHED_CTX_WAITING;
+    prev->stop_ns = now;
+    prev->lag_ns = 0;
+    dis_start_next(rq, rq->next, now - rq->next_ns, now);
+    rq->next = prev;
+    rq->next_ns = now;
+    dis_port_trace(rq->cpu, now, DIS_EVENT_SWITCH, rq->curr->id, DIS_LAYER_FAIR);
+    return true;
+}
+
+/* What a calm CPU has to decide without its queues. Return: false, it is not as simple. */
+static bool schedule_calm(struct dis_rq *rq, u64 now, enum dis_why why)
+{
+    struct sched_ctx *prev = rq->curr;
+    if (rq->policy_gen != dis.policy_gen || rq->inbox_nr != 0) {
+        return false;
+    }
+    if (prev == NULL) {
+        if (rq->next == NULL) {
+            return false; /* something to take from another CPU, perhaps */
+        }
+        rq->stats.busy_ns[DIS_LAYER_NONE] += now - rq->exec_start;
+        rq->calm_start = now;
+        u64 waited = now - rq->next_ns;
+        rq->next->acct.max_wake_ns = hx_max_u64(rq->next->acct.max_wake_ns, waited);
+        dis_start_next(rq, rq->next, waited, now);
+        trace_switch(rq, now);
+        return true;
+    }
+    if (prev->flags != 0) {
+        return false;
+    }
+    if (why < DIS_WHY_BLOCK) {
+        return rq->next == NULL || (why == DIS_WHY_YIELD && yield_calm(rq, prev, now));
+    }
+    if (rq->next != NULL) {
+        if (dis_block_quick(rq, prev, now) == NULL) {
+            return false;
+        }
+    } else {
+        if (!rq->single) {
+            return false;
+        }
+        prev->acct.exec_ns += now - rq->exec_start;
+        rq->exec_start = now;
+        stats_flush(rq, now);
+        rq->curr = NULL;
+        prev->lag_ns = 0;
+        prev->state = SCHED_CTX_BLOCKED;
+        prev->stop_ns = now;
+        dis_opt_block(prev, now);
+    }
+    dis_port_trace(rq->cpu, now, DIS_EVENT_BLOCK, prev->id, 0);
+    trace_switch(rq, now);
+    return true;
+}
+
 struct sched_ctx *dis_schedule(struct dis_rq *rq, u64 now, enum dis_why why)
 {
     HX_DEBUG_ASSERT(dis_port_lock_is_held(&rq->lock));
-    if (why == DIS_WHY_YIELD && hx_likely(rq->quiet && rq->curr != NULL)) {
-        struct sched_ctx *next = yield_fast(rq, rq->curr, now);
+    if (rq->calm != DIS_CALM_NOT && schedule_calm(rq, now, why)) {
+        return rq->curr;
+    }
+    return schedule_slow(rq, now, why);
+}
+
+struct sched_ctx *dis_yield(struct dis_rq *rq, u64 now)
+{
+    HX_DEBUG_ASSERT(dis_port_lock_is_held(&rq->lock));
+    if (hx_likely(rq->quiet)) {
+        struct sched_ctx *next = yield_fast(rq, now);
         if (hx_likely(next != NULL)) {
             return next;
         }
     }
-    return schedule_slow(rq, now, why);
+    return dis_schedule(rq, now, DIS_WHY_YIELD);
 }
 
 /* ---- changes from outside ---- */
@@ -740,6 +922,7 @@ struct sched_ctx *dis_schedule(struct dis_rq *rq, u64 now, enum dis_why why)
 enum dis_was dis_ctx_unqueue(struct sched_ctx *ctx, struct dis_rq *rq, u64 now)
 {
     enum dis_was was = DIS_WAS_BLOCKED;
+    rq->quiet = false;
     if (ctx->state == SCHED_CTX_RUNNING) {
         dis_account(rq, now);
         if (dis_layer_is_fair(ctx->layer)) {
@@ -765,7 +948,7 @@ enum dis_was dis_ctx_unqueue(struct sched_ctx *ctx, struct dis_rq *rq, u64 now)
 }
 
 /* Where ctx belongs now. */
-static u32 ctx_home_cpu(const struct sched_ctx *ctx)
+u32 dis_ctx_home_cpu(const struct sched_ctx *ctx)
 {
     u64 mask = ctx->affinity & dis.online;
     if ((ctx->flags & DIS_CTX_ADMITTED) != 0) {
@@ -777,7 +960,7 @@ static u32 ctx_home_cpu(const struct sched_ctx *ctx)
 /* Puts ctx back to what it was, under its new parameters. */
 void dis_ctx_requeue(struct sched_ctx *ctx, struct dis_rq *rq, enum dis_was was, u64 now)
 {
-    u32 cpu = ctx_home_cpu(ctx);
+    u32 cpu = dis_ctx_home_cpu(ctx);
     if (was == DIS_WAS_BLOCKED) {
         return;
     }
@@ -884,7 +1067,7 @@ struct dis_rq *dis_ctx_lock(struct sched_ctx *ctx)
 }
 
 /* Where a blocked context should run next. */
-static u32 wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+u32 dis_wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
 {
     if (ctx->cls == SCHED_CLASS_REALTIME) {
         return ctx->split[ctx->piece].cpu;
@@ -895,30 +1078,36 @@ static u32 wake_cpu(struct sched_ctx *ctx, u32 from_cpu, u64 now)
     return dis_balance_cpu_for_wake(ctx, from_cpu, now);
 }
 
-void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+/* Certainly: an Interactive one may have regained tokens since, but has not lost any. */
+static bool gets_deadline(const struct sched_ctx *ctx)
 {
-    struct dis_rq *rq;
-    u32 cpu;
-    for (;;) {
-        rq = dis_ctx_lock(ctx);
-        if (ctx->state != SCHED_CTX_BLOCKED || (ctx->flags & DIS_CTX_HELD) != 0) {
-            dis_port_unlock(&rq->lock);
-            return;
+    return (ctx->flags & DIS_CTX_ADMITTED) != 0 &&
+           (ctx->cls == SCHED_CLASS_REALTIME || ctx->token_ns >= DIS_TOKEN_MIN);
+}
+
+void dis_wake_here(struct dis_rq *rq, struct sched_ctx *ctx, u32 from_cpu, u64 now)
+{
+    const struct sched_ctx *curr = rq->curr;
+    if (rq->calm != DIS_CALM_NOT && dis_wake_quick(rq, ctx, now)) {
+        dis_port_trace(rq->cpu, now, DIS_EVENT_WAKE, ctx->id, DIS_LAYER_FAIR);
+        if (rq->curr == NULL) {
+            rq->stats.kicks++;
+            dis_port_kick(rq->cpu);
         }
-        cpu = wake_cpu(ctx, from_cpu, now);
-        if (cpu == rq->cpu) {
-            break;
-        }
-        ctx->acct.migrations++;
-        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue of rq knows it */
-        dis_port_unlock(&rq->lock);
+        return;
     }
-    dis_account(rq, now);
+    if (curr != NULL && dis_layer_is_fair(curr->layer) && gets_deadline(ctx)) {
+        rq_settle(rq, now); /* whatever curr has had, what has a deadline goes first */
+    } else {
+        dis_account(rq, now);
+    }
     ctx->slept_ns = now - ctx->stop_ns;
     ctx->stop_ns = now;
     ctx->wake_ns = now + 1;
     ctx->acct.wakes++;
-    dis_opt_wake(ctx, now);
+    if (ctx->cls != SCHED_CLASS_REALTIME) {
+        dis_opt_wake(ctx, now); /* of that there is nothing to choose */
+    }
     ctx->burst_start_ns = ctx->acct.exec_ns;
     dis_rq_enqueue(rq, ctx, SCHED_ENQ_WAKE, now);
     dis_port_trace(rq->cpu, now, DIS_EVENT_WAKE, ctx->id, ctx->layer);
@@ -934,6 +1123,27 @@ void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
         }
         dis_timer_program(rq, now);
     }
+}
+
+void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now)
+{
+    struct dis_rq *rq;
+    u32 cpu;
+    for (;;) {
+        rq = dis_ctx_lock(ctx);
+        if (ctx->state != SCHED_CTX_BLOCKED || (ctx->flags & DIS_CTX_HELD) != 0) {
+            dis_port_unlock(&rq->lock);
+            return;
+        }
+        cpu = dis_wake_cpu(ctx, from_cpu, now);
+        if (cpu == rq->cpu) {
+            break;
+        }
+        ctx->acct.migrations++;
+        __atomic_store_n(&ctx->cpu, cpu, __ATOMIC_RELEASE); /* blocked: no queue of rq knows it */
+        dis_port_unlock(&rq->lock);
+    }
+    dis_wake_here(rq, ctx, from_cpu, now);
     dis_port_unlock(&rq->lock);
 }
 
@@ -943,8 +1153,22 @@ bool dis_timer(struct dis_rq *rq, u64 now)
     bool again = false;
     rq->stats.timers++;
     rq->timer_at = DIS_NEVER;
-    dis_account(rq, now);
+    if (rq->calm != DIS_CALM_NOT && rq->next == NULL) {
+        return rq->policy_gen != dis.policy_gen;
+    }
+    if (rq->calm != DIS_CALM_NOT && rq->curr != NULL && now - rq->next_ns <= DIS_QUICK_NS &&
+        rq->policy_gen == dis.policy_gen) {
+        rq->timer_at = now + SCHED_SLICE_MIN_NS; /* they take turns by themselves */
+        dis_port_timer_arm(rq->cpu, rq->timer_at);
+        return false;
+    }
     curr = rq->curr;
+    if (rq->calm == DIS_CALM_NOT && curr != NULL && dis_layer_is_fair(curr->layer) &&
+        now >= rq->slice_end) {
+        dis_queue_audit(curr->queue, now);
+        return true; /* dis_schedule() does the rest */
+    }
+    dis_account(rq, now);
     rq_upkeep(rq, now);
     if (curr != NULL && dis_layer_is_fair(curr->layer)) {
         dis_queue_audit(curr->queue, now);

@@ -296,6 +296,7 @@ static struct dis_group *group_create(struct dis_group *parent,
     if (group == NULL) {
         return NULL;
     }
+    dis_port_lock_init(&group->pool_lock, DIS_RANK_POOL);
     group->parent = parent;
     group->params = *params;
     group->capped = params->max_permille != 0;
@@ -433,6 +434,7 @@ enum hx_status dis_group_attach(struct sched_ctx *ctx, struct dis_group *group)
     ctx->group->users--;
     group->users++;
     ctx->group = group;
+    dis_ctx_special_update(ctx);
     dis_ctx_requeue(ctx, rq, was, now);
     dis_port_unlock(&rq->lock);
     dis_port_mutex_unlock(&dis.admission);

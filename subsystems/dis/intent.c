@@ -14,26 +14,26 @@
 const char *dis_reason_words(u32 reason)
 {
     switch (reason) {
-    case DIS_REASON_NONE:
+    case HX_REASON_NONE:
         return "no objection";
-    case DIS_REASON_FIELD:
+    case HX_REASON_FIELD:
         return "a field is out of range, or reserved bits are set";
-    case DIS_REASON_CLASS:
+    case HX_REASON_CLASS:
         return "no such class";
-    case DIS_REASON_DEMAND:
+    case HX_REASON_DEMAND:
         return "deadlines would be missed";
-    case DIS_REASON_LIMIT:
+    case HX_REASON_LIMIT:
         return "beyond what this caller, group or CPU may reserve";
-    case DIS_REASON_AFFINITY:
+    case HX_REASON_AFFINITY:
         return "no CPU of the affinity is on line";
-    case DIS_REASON_UNDECIDED:
+    case HX_REASON_UNDECIDED:
         return "the test did not end within its limit";
     default:
         return "?";
     }
 }
 
-static bool check_realtime(struct dis_intent *in)
+static bool check_realtime(struct hx_intent *in)
 {
     if (in->deadline == 0) {
         in->deadline = in->period;
@@ -43,13 +43,13 @@ static bool check_realtime(struct dis_intent *in)
            in->deadline <= in->period && in->latency == 0 && in->burst == 0 && in->rate == 0;
 }
 
-static bool check_interactive(struct dis_intent *in)
+static bool check_interactive(struct hx_intent *in)
 {
     if (in->latency < DIS_LATENCY_MIN_NS || in->latency > DIS_LATENCY_MAX_NS) {
         return false;
     }
     if (in->burst == 0) {
-        in->burst = hx_min_u64(INTERACTIVE_BURST, in->latency);
+        in->burst = hx_min_u64(INTERACTIVE_BURST, in->latency / 2);
         in->burst = hx_max_u64(in->burst, DIS_LATENCY_MIN_NS);
     }
     if (in->rate == 0) {
@@ -59,15 +59,15 @@ static bool check_interactive(struct dis_intent *in)
            in->wcet == 0;
 }
 
-enum hx_status dis_intent_check(struct dis_intent *in, u32 *out_reason)
+enum hx_status dis_intent_check(struct hx_intent *in, u32 *out_reason)
 {
     bool good = true;
-    *out_reason = DIS_REASON_FIELD;
-    if (in->size != sizeof(*in) || in->reserved != 0 || (in->flags & ~DIS_INTENT_FLAGS) != 0) {
+    *out_reason = HX_REASON_FIELD;
+    if (in->size != sizeof(*in) || in->reserved != 0 || (in->flags & ~HX_INTENT_FLAGS) != 0) {
         return HX_ERR_INVALID;
     }
     if (in->cls >= SCHED_CLASS_COUNT) {
-        *out_reason = DIS_REASON_CLASS;
+        *out_reason = HX_REASON_CLASS;
         return HX_ERR_INVALID;
     }
     if (in->weight == 0) {
@@ -90,11 +90,11 @@ enum hx_status dis_intent_check(struct dis_intent *in, u32 *out_reason)
     if (!good) {
         return HX_ERR_INVALID;
     }
-    *out_reason = DIS_REASON_NONE;
+    *out_reason = HX_REASON_NONE;
     return HX_OK;
 }
 
-static u64 default_slice(const struct dis_intent *in)
+static u64 default_slice(const struct hx_intent *in)
 {
     u64 slice;
     switch (in->cls) {
@@ -109,7 +109,7 @@ static u64 default_slice(const struct dis_intent *in)
 }
 
 /* The fields of ctx that follow from the intent alone. Run queue locked, ctx not queued. */
-static void intent_apply(struct sched_ctx *ctx, const struct dis_intent *in, u64 now)
+static void intent_apply(struct sched_ctx *ctx, const struct hx_intent *in, u64 now)
 {
     ctx->cls = (u8)in->cls;
     if (ctx->layer != DIS_LAYER_STOP) {
@@ -121,13 +121,13 @@ static void intent_apply(struct sched_ctx *ctx, const struct dis_intent *in, u64
     ctx->opt_slice_us = 0;
     ctx->latency_ns = in->latency;
     ctx->flags &= (u8)~DIS_CTX_PINNED;
-    if ((in->flags & DIS_INTENT_PINNED) != 0) {
+    if ((in->flags & HX_INTENT_PINNED) != 0) {
         ctx->flags |= DIS_CTX_PINNED;
     }
     ctx->deadline = in->cls == SCHED_CLASS_REALTIME ? 0 : in->deadline;
     memset(&ctx->server, 0, sizeof(ctx->server));
     ctx->server.kind = DIS_SERVER_CTX;
-    ctx->server.hard = (in->flags & DIS_INTENT_HARD) != 0;
+    ctx->server.hard = (in->flags & HX_INTENT_HARD) != 0;
     ctx->job_deadline = 0;
     ctx->piece = 0;
     ctx->pieces = 0;
@@ -141,7 +141,7 @@ static void intent_apply(struct sched_ctx *ctx, const struct dis_intent *in, u64
 
 /* `from` is when its first release may be: what it used under an old reservation counts until that
  * one's deadline, or a program could collect fresh budgets by asking again and again. */
-static void reserve_realtime(struct sched_ctx *ctx, const struct dis_intent *in,
+static void reserve_realtime(struct sched_ctx *ctx, const struct hx_intent *in,
                              const struct sched_piece *pieces, u32 n, u64 from)
 {
     struct sched_server *s = &ctx->server;
@@ -163,11 +163,11 @@ static u64 group_room(const struct dis_group *group)
     return group->prompt_permille >= limit ? 0 : limit - group->prompt_permille;
 }
 
-enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct dis_intent *intent,
-                              const struct dis_rights *rights, struct dis_result *res)
+enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct hx_intent *intent,
+                              const struct dis_rights *rights, struct hx_intent_result *res)
 {
     struct sched_piece pieces[SCHED_PIECES_MAX];
-    struct dis_intent in = *intent;
+    struct hx_intent in = *intent;
     enum hx_status status;
     bool reserve = false, had;
     u32 n = 0;
@@ -175,19 +175,19 @@ enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct dis_intent *in
 
     memset(res, 0, sizeof(*res));
     res->size = sizeof(*res);
-    res->verdict = DIS_REFUSED;
+    res->verdict = HX_INTENT_REFUSED;
     status = dis_intent_check(&in, &res->reason);
     if (status != HX_OK) {
         return status;
     }
     if (in.cls == SCHED_CLASS_SYSTEM && !rights->system) {
-        res->reason = DIS_REASON_LIMIT;
+        res->reason = HX_REASON_LIMIT;
         return HX_ERR_ACCESS;
     }
     dis_port_mutex_lock(&dis.admission);
     mask = (in.affinity != 0 ? in.affinity : ~0ull) & dis.online;
     if (mask == 0) {
-        res->reason = DIS_REASON_AFFINITY;
+        res->reason = HX_REASON_AFFINITY;
         status = HX_ERR_INVALID;
         goto out_unlock;
     }
@@ -198,7 +198,7 @@ enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct dis_intent *in
     }
     if (in.cls == SCHED_CLASS_REALTIME) {
         if (in.wcet > in.period / 1000 * rights->rt_permille) {
-            res->reason = DIS_REASON_LIMIT;
+            res->reason = HX_REASON_LIMIT;
             res->max_wcet = in.period / 1000 * rights->rt_permille;
             status = HX_ERR_LIMIT;
         } else {
@@ -214,21 +214,21 @@ enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct dis_intent *in
         reserve = true;
     } else if (in.cls == SCHED_CLASS_INTERACTIVE) {
         in.burst = hx_min_u64(in.burst, rights->burst_max);
-        res->verdict = DIS_BEST_EFFORT;
+        res->verdict = HX_INTENT_BEST_EFFORT;
         if (in.burst < DIS_LATENCY_MIN_NS || in.rate > rights->prompt_permille ||
             in.rate > group_room(ctx->group)) {
-            res->reason = DIS_REASON_LIMIT;
+            res->reason = HX_REASON_LIMIT;
         } else if (dis_admit_prompt(mask, in.burst, DIS_TOKEN_MIN * 1000 / in.rate, in.latency,
                                     in.rate, &pieces[0].cpu)) {
-            res->verdict = DIS_ADMITTED;
+            res->verdict = HX_INTENT_ADMITTED;
             res->cpu = pieces[0].cpu;
             res->pieces = 1;
             reserve = true;
         } else {
-            res->reason = DIS_REASON_DEMAND;
+            res->reason = HX_REASON_DEMAND;
         }
     } else {
-        res->verdict = DIS_ADMITTED;
+        res->verdict = HX_INTENT_ADMITTED;
         res->cpu = ctx->cpu;
     }
 
@@ -258,6 +258,7 @@ enum hx_status dis_intent_set(struct sched_ctx *ctx, const struct dis_intent *in
         ctx->group = dis.root;
         ctx->group->users++;
     }
+    dis_ctx_special_update(ctx);
     if (reserve) {
         if (in.cls == SCHED_CLASS_REALTIME) {
             reserve_realtime(ctx, &in, pieces, n, hx_max_u64(now, busy_until));
@@ -289,7 +290,7 @@ enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask)
 {
     struct sched_piece pieces[SCHED_PIECES_MAX];
     enum hx_status status = HX_OK;
-    struct dis_result res;
+    struct hx_intent_result res;
     u32 n = 0;
 
     dis_port_mutex_lock(&dis.admission);
@@ -297,7 +298,7 @@ enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask)
         dis_port_mutex_unlock(&dis.admission);
         return HX_ERR_INVALID;
     }
-    if ((ctx->flags & DIS_CTX_BOUND) != 0) {
+    if (dis_ctx_is_out(ctx)) {
         dis_port_mutex_unlock(&dis.admission);
         return HX_ERR_BUSY;
     }
@@ -306,11 +307,11 @@ enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask)
         outside = outside || (mask & HX_BIT(ctx->split[i].cpu)) == 0;
     }
     if (outside && ctx->cls == SCHED_CLASS_REALTIME) {
-        struct dis_intent in = {
+        struct hx_intent in = {
             .wcet = dis_admit_wcet(ctx),
             .period = ctx->server.period,
             .deadline = ctx->split[ctx->pieces - 1].rel_deadline,
-            .flags = (ctx->flags & DIS_CTX_PINNED) != 0 ? DIS_INTENT_PINNED : 0,
+            .flags = (ctx->flags & DIS_CTX_PINNED) != 0 ? HX_INTENT_PINNED : 0,
         };
         dis_admit_release(ctx);
         status = dis_admit_rt(&in, mask & dis.online, pieces, &n, &res);
@@ -333,7 +334,7 @@ enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask)
     ctx->affinity = mask;
     if (n != 0) {
         if (ctx->cls == SCHED_CLASS_REALTIME) {
-            struct dis_intent in = {.period = ctx->server.period};
+            struct hx_intent in = {.period = ctx->server.period};
             ctx->piece = 0;
             reserve_realtime(ctx, &in, pieces, n, hx_max_u64(now, ctx->server.deadline));
         } else {
@@ -342,7 +343,12 @@ enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask)
         dis_admit_hold(ctx);
     }
     dis_ctx_requeue(ctx, rq, was, now);
+    bool bound = (ctx->flags & DIS_CTX_BOUND) != 0;
+    u32 target = dis_ctx_home_cpu(ctx);
     dis_port_unlock(&rq->lock);
+    if (bound) {
+        dis_runner_rebind(ctx->home, target, now);
+    }
     for (u32 i = 0; i < n && ctx->cls == SCHED_CLASS_REALTIME; i++) {
         dis_admit_yield(dis.rq[pieces[i].cpu]);
     }

@@ -119,7 +119,7 @@ static void queue_attach(struct dis_queue *q, struct sched_ctx *e, u32 flags, u6
 }
 
 /* Takes e, which waits, from whichever policy holds it. */
-static void queue_detach(struct dis_queue *q, struct sched_ctx *e, u64 now)
+static HX_COLD void queue_detach(struct dis_queue *q, struct sched_ctx *e, u64 now)
 {
     if (hx_likely(e->gen == q->gen)) {
         q->view->now = now;
@@ -177,6 +177,11 @@ static void queue_strike(struct dis_queue *q, u32 id, const char *why, u64 now)
     }
 }
 
+void dis_queue_strike(struct dis_queue *q, u32 id, u64 now)
+{
+    queue_strike(q, id, "its answers were wrong three times", now);
+}
+
 /* Puts e into a fit state to be started by the present policy. */
 static void queue_take_over(struct dis_queue *q, struct sched_ctx *e, u64 now)
 {
@@ -198,7 +203,7 @@ static struct sched_ctx *queue_oldest(struct dis_queue *q)
 }
 
 /* A context the policy may name: of this queue, held by it, and waiting. */
-static struct sched_ctx *queue_check(struct dis_queue *q, u32 id)
+static HX_COLD struct sched_ctx *queue_check(struct dis_queue *q, u32 id)
 {
     struct sched_ctx *e = dis_id_lookup(id);
     if (hx_likely(e != NULL && e->queue == q && e->gen == q->gen &&
@@ -251,7 +256,7 @@ u64 dis_queue_slice_clamp(struct dis_queue *q, u64 slice)
     return slice;
 }
 
-u64 dis_queue_start(struct dis_queue *q, struct sched_ctx *e, u64 now)
+HX_COLD u64 dis_queue_start(struct dis_queue *q, struct sched_ctx *e, u64 now)
 {
     queue_take_over(q, e, now);
     e->state = SCHED_CTX_RUNNING;
@@ -271,7 +276,7 @@ struct sched_ctx *dis_queue_pick(struct dis_queue *q, u64 now, u64 *out_slice)
     e = queue_check(q, id);
     if (hx_unlikely(e == NULL)) {
         if (q->ops != &dis_policy_builtin) { /* that one names contexts it has not taken yet */
-            queue_strike(q, id, "its answers were wrong three times", now);
+            dis_queue_strike(q, id, now);
         }
         e = queue_oldest(q);
         HX_ASSERT(e != NULL); /* inv 1, 3 */
@@ -334,7 +339,7 @@ bool dis_queue_preempts(struct dis_queue *q, struct sched_ctx *running, struct s
 static bool steal_is_legal(const struct sched_ctx *e, u32 to_cpu, u64 below)
 {
     return e != NULL && e->weight < below && e->state == SCHED_CTX_WAITING &&
-           (e->flags & STAYS) == 0 && (e->affinity & HX_BIT(to_cpu)) != 0;
+           (e->flags & STAYS) == 0 && !dis_ctx_is_out(e) && (e->affinity & HX_BIT(to_cpu)) != 0;
 }
 
 /* A waiting context with a weight below `below` that may go to to_cpu; NULL if there is none among
@@ -366,7 +371,7 @@ struct sched_ctx *dis_queue_steal(struct dis_queue *q, u32 to_cpu, u64 below, u6
 
 /* Moves up to max contexts of past generations to the present policy. New arrivals go to the end
  * of the list, so the old ones are at its head. */
-void dis_queue_drain(struct dis_queue *q, u32 max, u64 now)
+HX_COLD void dis_queue_drain(struct dis_queue *q, u32 max, u64 now)
 {
     struct sched_ctx *e, *tmp;
     u32 seen = 0;

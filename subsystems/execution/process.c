@@ -12,12 +12,14 @@
  */
 #include <core/console.h>
 #include <core/execution.h>
+#include <core/ipc.h>
 #include <core/log.h>
 #include <core/memory.h>
 #include <core/random.h>
 #include <core/sched.h>
 #include <core/shell.h>
 #include <core/syscall.h>
+#include <core/token.h>
 #include <execution/process.h>
 #include <execution/thread.h>
 #include <hal/context.h>
@@ -30,13 +32,13 @@
 #include <helix/string.h>
 #include <memory/frame.h>
 #include <memory/space.h>
-#include <userspace/archive.h>
-#include <userspace/elf.h>
+#include <userspace/program.h>
+#include "load.h"
+
+/* What a thread takes of the kernel's memory, near enough. */
+#define THREAD_COST (KERNEL_STACK_SIZE + sizeof(struct task) + HAL_FPU_STATE_SIZE)
 
 #define PROCESS_PAGES_MAX (HX_GIB(1) / HX_PAGE_SIZE)
-/* Of the first thread; below it a guard. It lies where chosen addresses begin: what the program
- * maps then shares page tables with it. */
-#define STACK_TOP (SPACE_CHOOSE_FIRST + HX_PAGE_SIZE + HX_STACK_SIZE)
 
 static struct {
     struct mutex lock;
@@ -56,6 +58,23 @@ struct process *process_current(void)
     return thread ? thread->process : NULL;
 }
 
+bool process_next(u64 id, struct process **out_process)
+{
+    struct process *process;
+    bool found = false;
+    mutex_acquire(&processes.lock);
+    LIST_FOREACH (&processes.all, process, all) { /* in the order of their ids */
+        if (process->id > id) {
+            object_get(&process->object);
+            *out_process = process;
+            found = true;
+            break;
+        }
+    }
+    mutex_release(&processes.lock);
+    return found;
+}
+
 u32 process_count(void)
 {
     return HX_READ_ONCE(processes.count);
@@ -67,7 +86,9 @@ static void process_destroy(struct object *object)
 {
     struct process *process = HX_CONTAINER_OF(object, struct process, object);
     kfree(process->args);
-    kfree(process);
+    quota_uncharge(process->quota, HX_QUOTA_PROCESSES, 1);
+    quota_put(process->quota);
+    object_free(object);
 }
 
 void process_put(struct process *process)
@@ -78,11 +99,14 @@ void process_put(struct process *process)
 static void thread_destroy(struct object *object)
 {
     struct thread *thread = HX_CONTAINER_OF(object, struct thread, object);
+    thread_right_release(thread);
     if (thread->task) {
         task_put(thread->task);
     }
+    quota_uncharge(thread->process->quota, HX_QUOTA_THREADS, 1);
+    quota_uncharge(thread->process->quota, HX_QUOTA_MEMORY, THREAD_COST);
     object_put(&thread->process->object);
-    kfree(thread);
+    object_free(object);
 }
 
 /* threads */
@@ -108,9 +132,19 @@ static void thread_main(void *arg)
 enum hx_status thread_spawn(struct process *process, const struct thread_start *start,
                             struct thread **out_thread)
 {
-    struct thread *thread = kzalloc(sizeof(*thread));
+    enum hx_status status = quota_charge(process->quota, HX_QUOTA_THREADS, 1);
+    if (status != HX_OK) {
+        return status;
+    }
+    status = quota_charge(process->quota, HX_QUOTA_MEMORY, THREAD_COST);
+    struct thread *thread = status == HX_OK ? kzalloc(sizeof(*thread)) : NULL;
     if (!thread) {
-        return HX_ERR_NO_MEMORY;
+        quota_uncharge(process->quota, HX_QUOTA_THREADS, 1);
+        if (status == HX_OK) {
+            quota_uncharge(process->quota, HX_QUOTA_MEMORY, THREAD_COST);
+            status = HX_ERR_NO_MEMORY;
+        }
+        return status;
     }
     object_init(&thread->object, HX_OBJECT_THREAD, thread_destroy);
     object_get(&process->object);
@@ -120,11 +154,14 @@ enum hx_status thread_spawn(struct process *process, const struct thread_start *
     thread->arg0 = start->arg0;
     thread->arg1 = start->arg1;
     thread->tls = start->tls;
-    enum hx_status status = task_create(process->name, thread_main, thread, &thread->task);
+    status = task_create(process->name, thread_main, thread, &thread->task);
     if (status != HX_OK) {
         goto out_put_thread;
     }
     thread->task->owner = thread;
+    thread->task->handles = &process->handles;
+    thread->task->quota = process->quota;
+    thread->task->user_tls = start->tls;
     thread->task->fpu = kmalloc(HAL_FPU_STATE_SIZE);
     if (!thread->task->fpu) {
         status = HX_ERR_NO_MEMORY;
@@ -152,12 +189,26 @@ out_put_thread:
     return status;
 }
 
+static void fault_handler_set(struct process *process, struct object *handler);
+
+/* What a process that never ran, or runs no more, holds of the outside. */
+static void process_let_go(struct process *process)
+{
+    handle_table_fini(&process->handles);
+    if (process->ns) {
+        namespace_put(process->ns);
+        process->ns = NULL;
+    }
+}
+
 /* The last thread takes the process apart; inv 2, 3. */
 static void process_finish(struct process *process)
 {
     space_destroy(process->space);
     process->space = NULL;
-    handle_table_fini(&process->handles);
+    fault_handler_set(process, NULL);
+    process_let_go(process);
+    token_sweep();
     mutex_acquire(&processes.lock);
     struct process *child, *next;
     LIST_FOREACH_SAFE (&process->children, child, next, sibling) {
@@ -184,6 +235,7 @@ void thread_end(s64 value)
     struct process *process = thread->process;
     struct task *task = task_current();
 
+    ipc_thread_end();
     hal_irq_disable();
     space_activate(NULL);
     task->space = NULL;
@@ -247,85 +299,7 @@ enum hx_status process_wait(struct process *process, u64 deadline_ns, s64 *out_s
     return HX_OK;
 }
 
-/* loading */
-
-static enum hx_status load_segments(struct space *space, const struct archive_file *file,
-                                    const struct elf_plan *plan)
-{
-    for (u32 i = 0; i < plan->count; i++) {
-        const struct elf_segment *s = &plan->segments[i];
-        struct space_request request = {
-            .address = s->base,
-            .size = s->size,
-            .flags = (s->write ? SPACE_WRITE : 0) | (s->execute ? SPACE_EXEC : 0),
-            .backing = SPACE_DATA,
-            .data = (const u8 *)file->data + s->file_offset,
-            .data_size = s->file_size,
-        };
-        vaddr_t at;
-        enum hx_status status = space_map(space, &request, &at);
-        if (status != HX_OK) {
-            return status;
-        }
-    }
-    return HX_OK;
-}
-
-/* The first thread's stack below its guard, and above it the argument strings, as <abi/types.h>
- * says. The kernel's copy of the strings is what their pages are made of; it lives as long. */
-static enum hx_status make_stack(struct process *process, const char *args, size_t args_size,
-                                 struct thread_start *start)
-{
-    vaddr_t at, bottom = STACK_TOP - HX_STACK_SIZE;
-    process->args = kmalloc(args_size ? args_size : 1);
-    if (!process->args) {
-        return HX_ERR_NO_MEMORY;
-    }
-    memcpy(process->args, args, args_size);
-    const struct space_request requests[] = {
-        {.address = bottom - HX_PAGE_SIZE, .size = HX_PAGE_SIZE, .backing = SPACE_GUARD},
-        {.address = bottom, .size = HX_STACK_SIZE, .flags = SPACE_WRITE},
-        {.address = STACK_TOP,
-         .size = args_size ? args_size : 1,
-         .flags = SPACE_WRITE,
-         .backing = SPACE_DATA,
-         .data = process->args,
-         .data_size = args_size},
-    };
-    for (u32 i = 0; i < HX_ARRAY_SIZE(requests); i++) {
-        enum hx_status status = space_map(process->space, &requests[i], &at);
-        if (status != HX_OK) {
-            return status;
-        }
-    }
-    start->stack = STACK_TOP;
-    start->arg0 = STACK_TOP;
-    start->arg1 = args_size;
-    return HX_OK;
-}
-
-static enum hx_status process_load(struct process *process, const struct archive_file *file,
-                                   const char *args, size_t args_size, struct thread_start *start)
-{
-    struct elf_plan *plan = kmalloc(sizeof(*plan)); /* too large for the stack */
-    if (!plan) {
-        return HX_ERR_NO_MEMORY;
-    }
-    const char *reason = NULL;
-    enum hx_status status = elf_check(file->data, file->size, hal_elf_machine, plan, &reason);
-    if (status != HX_OK) {
-        log_warn("process", "%s: %s", process->name, reason);
-    }
-    if (status == HX_OK) {
-        status = load_segments(process->space, file, plan);
-    }
-    if (status == HX_OK) {
-        status = make_stack(process, args, args_size, start);
-    }
-    start->entry = plan->entry;
-    kfree(plan);
-    return status;
-}
+/* starting */
 
 static const char *last_component(const char *name)
 {
@@ -333,32 +307,85 @@ static const char *last_component(const char *name)
     return slash ? slash + 1 : name;
 }
 
-enum hx_status process_spawn(const char *name, const char *args, size_t args_size,
-                             struct process *parent, struct process **out_process)
+/* The quota of a new process, which it is charged to: one of its own within its parent's, so that
+ * whoever starts a process can limit it, and what it starts in turn, and nothing else. */
+static enum hx_status quota_join(struct process *parent, struct quota **out_quota)
 {
-    struct archive_file file;
-    enum hx_status status = boot_archive_find(name, &file);
-    if (status != HX_OK) {
-        return status;
+    struct quota *around = parent ? parent->quota : &quota_root, *quota = NULL;
+    enum hx_status status = HX_OK;
+    if (around->depth == QUOTA_DEPTH_MAX) {
+        quota = quota_get(around); /* so deep that they share */
+    } else {
+        status = quota_create(around, &quota);
     }
+    if (status == HX_OK) {
+        status = quota_charge(quota, HX_QUOTA_PROCESSES, 1);
+        if (status == HX_OK) {
+            *out_quota = quota;
+        } else {
+            quota_put(quota);
+        }
+    }
+    return status;
+}
+
+/* The handles that it starts with. */
+static enum hx_status hand_over(struct process *process, const struct process_request *request,
+                                struct hx_startup *startup)
+{
+    for (u32 i = 0; i < request->handle_count; i++) {
+        struct hx_handle_info info;
+        if (request->handles[i] == HX_HANDLE_NONE) {
+            continue;
+        }
+        enum hx_status status = handle_info(request->from, request->handles[i], &info);
+        if (status == HX_OK) {
+            status = handle_copy(request->from, request->handles[i], info.rights, &process->handles,
+                                 &startup->handles[i]);
+        }
+        if (status != HX_OK) {
+            return status;
+        }
+    }
+    startup->handle_count = request->handle_count;
+    return HX_OK;
+}
+
+static enum hx_status process_make(const struct process_request *request,
+                                   const struct program *program, struct process **out_process)
+{
+    struct process *parent = request->parent;
     struct process *process = kzalloc(sizeof(*process));
     if (!process) {
         return HX_ERR_NO_MEMORY;
     }
     object_init(&process->object, HX_OBJECT_PROCESS, process_destroy);
-    handle_table_init(&process->handles);
+    enum hx_status status = quota_join(parent, &process->quota);
+    if (status != HX_OK) {
+        kfree(process);
+        return status;
+    }
+    handle_table_init(&process->handles, process->quota);
     wait_queue_init(&process->waiters);
     list_init(&process->threads);
     list_init(&process->children);
     list_init(&process->sibling);
-    HX_IGNORE(str_copy(process->name, last_component(name), sizeof(process->name)),
+    HX_IGNORE(str_copy(process->name, last_component(request->name), sizeof(process->name)),
               "a cut name is a name");
-    status = space_create(PROCESS_PAGES_MAX, &process->space);
+    process->ns = request->ns;
+    namespace_get(process->ns);
+    struct hx_startup startup = {.size = sizeof(startup),
+                                 .args_length = (u32)request->args_size,
+                                 .environment_length = (u32)request->environment_size};
+    struct thread_start start = {0};
+    status = hand_over(process, request, &startup);
+    if (status == HX_OK) {
+        status = space_create(PROCESS_PAGES_MAX, &process->space);
+    }
     if (status != HX_OK) {
         goto out_put;
     }
-    struct thread_start start = {0};
-    status = process_load(process, &file, args, args_size, &start);
+    status = process_load(process, program, request, &startup, &start);
     if (status != HX_OK) {
         goto out_destroy_space;
     }
@@ -389,8 +416,41 @@ enum hx_status process_spawn(const char *name, const char *args, size_t args_siz
 out_destroy_space:
     space_destroy(process->space);
 out_put:
+    process_let_go(process);
     object_put(&process->object);
     return status;
+}
+
+enum hx_status process_start(const struct process_request *request, struct process **out_process)
+{
+    struct process_request r = *request;
+    struct program program;
+    r.ns = r.ns ? r.ns : r.parent ? r.parent->ns : namespace_boot();
+    enum hx_status status = r.file ? program_of_file(r.file, &program)
+                                   : program_open(r.ns, r.name, strlen(r.name), &program);
+    if (status == HX_OK) {
+        status = process_make(&r, &program, out_process);
+        program_close(&program);
+    }
+    return status;
+}
+
+enum hx_status process_spawn(const char *name, const char *args, size_t args_size,
+                             struct process *parent, struct process **out_process)
+{
+    struct process_request request = {
+        .name = name, .args = args, .args_size = args_size, .parent = parent};
+    return process_start(&request, out_process);
+}
+
+void process_for_each(void (*visit)(struct process *process, void *ctx), void *ctx)
+{
+    struct process *process;
+    mutex_acquire(&processes.lock);
+    LIST_FOREACH (&processes.all, process, all) {
+        visit(process, ctx);
+    }
+    mutex_release(&processes.lock);
 }
 
 /* faults */
@@ -405,6 +465,74 @@ const char *execution_last_fault(void)
     return faults.line;
 }
 
+u64 execution_process_id(void)
+{
+    return thread_current()->process->id;
+}
+
+/* The handler that the process has, with a reference; NULL: none. */
+static struct object *fault_handler_get(struct process *process)
+{
+    u64 irqs = spin_lock_irq(&faults.lock);
+    struct object *handler = process->fault_handler;
+    if (handler) {
+        object_get(handler);
+    }
+    spin_unlock_irq(&faults.lock, irqs);
+    return handler;
+}
+
+static void fault_handler_set(struct process *process, struct object *handler)
+{
+    u64 irqs = spin_lock_irq(&faults.lock);
+    struct object *before = process->fault_handler;
+    process->fault_handler = handler;
+    spin_unlock_irq(&faults.lock, irqs);
+    if (before) {
+        object_put(before);
+    }
+}
+
+s64 sys_fault_handler_set(u64 process_handle, u64 channel, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    (void)a2, (void)a3, (void)a4, (void)a5;
+    struct handle_table *table = task_current()->handles;
+    struct object *object = &process_current()->object, *handler = NULL;
+    enum hx_status status = HX_OK;
+    if (process_handle != HX_HANDLE_NONE) {
+        status = handle_get(table, (hx_handle_t)process_handle, HX_OBJECT_PROCESS, HX_RIGHT_ADMIN,
+                            &object);
+    } else {
+        object_get(object);
+    }
+    if (status != HX_OK) {
+        return status;
+    }
+    if (channel != HX_HANDLE_NONE) {
+        status =
+            handle_get(table, (hx_handle_t)channel, HX_OBJECT_CHANNEL, HX_RIGHT_WRITE, &handler);
+    }
+    if (status == HX_OK) {
+        fault_handler_set(HX_CONTAINER_OF(object, struct process, object), handler);
+    }
+    object_put(object);
+    return status;
+}
+
+/* Whether the handler of the process, if it has one, has mended the fault. */
+static bool fault_is_mended(struct process *process, struct hal_trap_frame *frame,
+                            const struct hal_trap *trap)
+{
+    struct object *handler =
+        hx_unlikely(process->fault_handler) ? fault_handler_get(process) : NULL;
+    if (!handler) {
+        return false;
+    }
+    bool mended = ipc_fault(ipc_channel_of(handler), frame, trap);
+    object_put(handler);
+    return mended;
+}
+
 void execution_user_fault(struct hal_trap_frame *frame, const struct hal_trap *trap,
                           const char *reason)
 {
@@ -412,6 +540,9 @@ void execution_user_fault(struct hal_trap_frame *frame, const struct hal_trap *t
     static const char *const accesses[] = {
         [ACCESS_READ] = "read", [ACCESS_WRITE] = "write", [ACCESS_EXECUTE] = "execution"};
     char line[sizeof(faults.line)];
+    if (fault_is_mended(process, frame, trap)) {
+        return;
+    }
     if (trap->kind == TRAP_PAGE_FAULT) {
         format_buffer(line, sizeof(line), "%s of 0x%lx at 0x%lx: %s", accesses[trap->access],
                       trap->address, hal_frame_pc(frame), reason);
@@ -467,7 +598,8 @@ s64 sys_thread_create(u64 entry, u64 stack, u64 arg, u64 tls, u64 a4, u64 a5)
     struct thread_start start = {.entry = entry, .stack = stack, .arg0 = arg, .tls = tls};
     struct thread *thread;
     enum hx_status status = thread_spawn(process_current(), &start, &thread);
-    return status == HX_OK ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE)
+    return status == HX_OK ? answer_with_handle(&thread->object, HX_RIGHT_WAIT | HX_RIGHT_DELEGATE |
+                                                                     HX_RIGHT_TRANSFER)
                            : status;
 }
 
@@ -493,6 +625,7 @@ s64 sys_thread_tls_set(u64 tls, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
         return HX_ERR_INVALID;
     }
     u64 irqs = hal_irq_save();
+    task_current()->user_tls = tls;
     hal_user_tls_set(tls);
     hal_irq_restore(irqs);
     return HX_OK;
@@ -563,13 +696,6 @@ s64 sys_process_kill(u64 handle, u64 exit_status, u64 a2, u64 a3, u64 a4, u64 a5
     return status;
 }
 
-s64 sys_handle_close(u64 handle, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-    (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
-    return handle > UINT32_MAX ? HX_ERR_BAD_HANDLE
-                               : handle_close(&process_current()->handles, (hx_handle_t)handle);
-}
-
 #define WRITE_MAX 1024 /* bytes a call; the caller goes on from there */
 
 s64 sys_log_write(u64 text_at, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
@@ -597,7 +723,7 @@ s64 sys_clock_read(u64 clock, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
         return status == HX_OK ? (s64)ns : (s64)status;
     }
     case HX_CLOCK_THREAD:
-        return (s64)sched_cpu_time_ns();
+        return (s64)sched_cpu_time_ns(task_current());
     default:
         return HX_ERR_INVALID;
     }
@@ -613,32 +739,42 @@ s64 sys_random_read(u64 buffer_at, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
     return status == HX_OK ? (s64)size : (s64)status;
 }
 
+static enum hx_status map_guard(struct space *space, vaddr_t address, u64 size, u32 flags,
+                                vaddr_t *out_at)
+{
+    const struct space_request request = {
+        .address = address, .size = size, .flags = flags, .backing = SPACE_GUARD};
+    return space_map(space, &request, out_at);
+}
+
 s64 sys_memory_map(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
 {
     (void)a3, (void)a4, (void)a5;
-    struct space_request request = {
-        .address = address,
-        .size = size,
-        .flags =
-            (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) | (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0),
-        .backing = flags & HX_MAP_GUARD ? SPACE_GUARD : SPACE_ANONYMOUS,
-    };
-    bool fixed = flags & HX_MAP_FIXED;
+    u32 allowed = flags & (SPACE_WRITE | SPACE_EXEC);
+    bool fixed = flags & HX_MAP_FIXED, guard = flags & HX_MAP_GUARD;
     if (size > USER_SPACE_END || (size & HX_PAGE_MASK) || (fixed && address == 0)) {
         return HX_ERR_INVALID;
     }
     struct space *space = process_current()->space;
-    u64 pages = request.backing == SPACE_GUARD ? 0 : size >> HX_PAGE_SHIFT;
+    u64 pages = guard ? 0 : size >> HX_PAGE_SHIFT;
     if (pages + space_committed_pages(space) > PROCESS_PAGES_MAX) {
         return HX_ERR_LIMIT; /* threads that map at once may pass; the touch then says it */
     }
-    vaddr_t at;
-    enum hx_status status = space_map(space, &request, &at);
-    if (!fixed && address != 0 && (status == HX_ERR_EXISTS || status == HX_ERR_INVALID)) {
-        request.address = 0; /* the wish cannot be granted */
-        status = space_map(space, &request, &at);
+    for (;;) {
+        vaddr_t at;
+        enum hx_status status =
+            hx_unlikely(guard)
+                ? map_guard(space, address, size, allowed, &at)
+                : space_map_anonymous(space, address, size,
+                                      allowed | (flags & HX_MAP_LARGE ? SPACE_LARGE : 0), &at);
+        if (hx_likely(status == HX_OK)) {
+            return (s64)at;
+        }
+        if (fixed || address == 0 || (status != HX_ERR_EXISTS && status != HX_ERR_INVALID)) {
+            return status;
+        }
+        address = 0; /* the wish cannot be granted */
     }
-    return status == HX_OK ? (s64)at : (s64)status;
 }
 
 s64 sys_memory_unmap(u64 address, u64 size, u64 a2, u64 a3, u64 a4, u64 a5)
@@ -658,74 +794,3 @@ s64 sys_memory_protect(u64 address, u64 size, u64 flags, u64 a3, u64 a4, u64 a5)
                          (flags & HX_MAP_WRITE ? SPACE_WRITE : 0) |
                              (flags & HX_MAP_EXECUTE ? SPACE_EXEC : 0));
 }
-
-/* shell */
-
-static int command_run(int argc, char **argv)
-{
-    char path[HX_NAME_MAX + 1], args[1024];
-    size_t used = 0;
-    if (argc < 2) {
-        return shell_usage("run");
-    }
-    for (int i = 1; i < argc; i++) {
-        size_t n = strlen(argv[i]) + 1;
-        if (n > sizeof(args) - used) {
-            shell_printf("run: arguments too long\n");
-            return SHELL_FAILED;
-        }
-        memcpy(args + used, argv[i], n);
-        used += n;
-    }
-    struct process *process;
-    HX_IGNORE(str_copy(path, argv[1], sizeof(path)), "a name that long is not there");
-    enum hx_status status = process_spawn(path, args, used, NULL, &process);
-    if (status == HX_ERR_NOT_FOUND) {
-        format_buffer(path, sizeof(path), "bin/%s", argv[1]);
-        status = process_spawn(path, args, used, NULL, &process);
-    }
-    if (status != HX_OK) {
-        shell_printf("run: %s: %s\n", argv[1], hx_status_words(status));
-        return status == HX_ERR_NOT_FOUND ? SHELL_NOT_FOUND : SHELL_FAILED;
-    }
-    s64 value;
-    status = process_wait(process, WAIT_FOREVER, &value);
-    process_put(process);
-    if (status != HX_OK) {
-        return SHELL_FAILED;
-    }
-    if (value == HX_EXIT_FAULT || value == HX_EXIT_KILLED) {
-        if (value == HX_EXIT_KILLED || !log_is_shown(LOG_WARN)) { /* or it has been said */
-            shell_printf("run: %s: %s\n", argv[1],
-                         value == HX_EXIT_FAULT ? execution_last_fault() : "killed");
-        }
-        return 126;
-    }
-    return (int)(value & 0x7f);
-}
-
-static void show_task(struct task *task, void *ctx)
-{
-    bool json = *(bool *)ctx;
-    shell_printf(json ? "{\"id\":%lu,\"state\":\"%s\",\"cpu\":%u,\"cpu_ns\":%lu,"
-                        "\"switches\":%lu,\"name\":\"%s\"}\n"
-                      : "%6lu %-10s %3u %14lu %10lu  %s\n",
-                 task->id, task_state_name(task->state), task->cpu, task->cpu_ns, task->switches,
-                 task->name);
-}
-
-static int command_ps(int argc, char **argv)
-{
-    bool json = shell_has_option(argc, argv, "--json");
-    if (!json) {
-        shell_printf("%6s %-10s %3s %14s %10s  %s\n", "id", "state", "cpu", "cpu-ns", "switches",
-                     "name");
-    }
-    task_for_each(show_task, &json);
-    return SHELL_OK;
-}
-
-SHELL_COMMAND(run, "run", "FILE [ARGS]", "run a program of the boot archive and wait for it",
-              "The status is the program's; 126 when a fault ended it.", command_run);
-SHELL_COMMAND(ps, "ps", "[--json]", "tasks, their states and the CPU time they have used", "",
-              command_ps);

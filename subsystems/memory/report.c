@@ -2,6 +2,7 @@
 /* The `mem` command: who has how much, from the places that own the figures.
  * Context: the shell's thread.
  */
+#include <core/grace.h>
 #include <core/init.h>
 #include <core/shell.h>
 #include <core/task.h>
@@ -23,6 +24,7 @@ _Static_assert(HX_ARRAY_SIZE(region_kinds) == BOOT_REGION_KIND_COUNT, "a kind wi
 
 void memory_trim(void)
 {
+    grace_wait();
     task_reap();
     kernel_stack_trim();
     kernel_space_trim();

@@ -31,7 +31,7 @@ static enum hx_status refuse(const char **out_reason, const char *why, enum hx_s
     return status;
 }
 
-static enum hx_status add_segment(struct elf_plan *plan, const u8 *phdr, size_t image_size,
+static enum hx_status add_segment(struct elf_plan *plan, const u8 *phdr, u64 image_size,
                                   const char **out_reason)
 {
     u32 flags = hx_load_le32(phdr + 4);
@@ -80,11 +80,11 @@ static enum hx_status add_segment(struct elf_plan *plan, const u8 *phdr, size_t 
     return HX_OK;
 }
 
-enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf_plan *out_plan,
-                         const char **out_reason)
+enum hx_status elf_check_head(const void *head, size_t head_size, u64 size, u16 machine,
+                              struct elf_plan *out_plan, const char **out_reason)
 {
-    const u8 *header = image;
-    if (size < HEADER_SIZE || memcmp(header, "\177ELF", 4) != 0) {
+    const u8 *header = head;
+    if (head_size < HEADER_SIZE || memcmp(header, "\177ELF", 4) != 0) {
         return refuse(out_reason, "not an ELF file", HX_ERR_INVALID);
     }
     if (header[4] != CLASS_64 || header[5] != DATA_LITTLE || header[6] != VERSION_CURRENT) {
@@ -98,7 +98,7 @@ enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf
     }
     u64 phoff = hx_load_le64(header + 32);
     u16 phentsize = hx_load_le16(header + 54), phnum = hx_load_le16(header + 56);
-    if (phentsize != PHDR_SIZE || !hx_range_fits(phoff, (u64)phnum * PHDR_SIZE, size)) {
+    if (phentsize != PHDR_SIZE || !hx_range_fits(phoff, (u64)phnum * PHDR_SIZE, head_size)) {
         return refuse(out_reason, "the program headers do not fit the file", HX_ERR_CORRUPT);
     }
     struct elf_plan plan = {.entry = hx_load_le64(header + 24)};
@@ -124,4 +124,10 @@ enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf
         }
     }
     return refuse(out_reason, "the entry point is not in executable memory", HX_ERR_CORRUPT);
+}
+
+enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf_plan *out_plan,
+                         const char **out_reason)
+{
+    return elf_check_head(image, size, size, machine, out_plan, out_reason);
 }

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Machines that lack something, or lie: the kernel says what is wrong, or does without."""
+import os
 import re
 
+from hosttools.machine import RAW_ARCHIVE, output
 from hosttools.suites import arches, each
+
+# For what must come: a host with better things to do takes its time. What must not come is waited
+# for as long as REFUSED.
+COMES, REFUSED = 60, 10
 
 
 @each(long_mode={"cpu": "qemu64,-lm", "what": r"long mode|64-bit"},
@@ -67,10 +73,24 @@ def device_tree(t, *edits):
     return path
 
 
-def boot_tree(t, path):
-    """Boot with these bytes for a device tree; returns (completed, all that was said)."""
-    guest = t.boot(arch="aarch64", raw_dtb=path, cmdline="exit=qemu exec=version nonce=1")
-    guest.wait(10)
+def loader_tree(t, *edits):
+    """The same, after a loader has written into it where the boot archive is: without that there
+    are no programs, and so no shell but the kernel's own."""
+    t.machine(arch="aarch64")       # so that the archive is built
+    end = RAW_ARCHIVE + os.path.getsize(output("aarch64", t.variant, "boot.cpio"))
+    return device_tree(t, ("-tx", "/chosen", "linux,initrd-start", f"{RAW_ARCHIVE:x}"),
+                       ("-tx", "/chosen", "linux,initrd-end", f"{end:x}"), *edits)
+
+
+def start_tree(t, path, words="exit=qemu exec=version nonce=1"):
+    """Boot with these bytes for a device tree."""
+    return t.boot(arch="aarch64", raw_dtb=path, cmdline=words)
+
+
+def boot_tree(t, path, timeout=REFUSED):
+    """The same, to its end; returns (completed, all that was said)."""
+    guest = start_tree(t, path)
+    guest.wait(timeout)
     said = guest.text() + guest.complaint()
     completed = guest.exit_code() == 0 and "@helix 1 end 0" in said
     return completed, said
@@ -83,11 +103,31 @@ def refusal(said):
 
 
 def test_aarch64_boots_from_the_unedited_tree(t):
-    completed, said = boot_tree(t, device_tree(t))
+    """It names no boot archive: the kernel comes up, and its own shell answers."""
+    guest = start_tree(t, device_tree(t), "exit=qemu")
+    guest.expect("init: no such object", COMES)
+    guest.expect("^kernel> ", COMES)
+    guest.send("version\r")
+    guest.expect("^Helix ", COMES)
+    assert "PANIC" not in guest.text()
+
+
+def test_aarch64_without_programs_ends_when_nobody_types(t):
+    """What the host asked for cannot be run: the machine ends and says so, and does not wait."""
+    guest = start_tree(t, device_tree(t))
+    guest.expect("nothing is left to run what the host asked for", COMES)
+    guest.wait(COMES)
+    assert not guest.timed_out and guest.exit_code() != 0, guest.exit_code()
+
+
+def test_aarch64_boots_from_a_loaders_tree(t):
+    completed, said = boot_tree(t, loader_tree(t), COMES)
     assert completed, said
 
 
-# Without the first three there is nothing to stand on; without the others it does with less.
+# Without the first three there is nothing to stand on; without the others it does with less:
+# without a word about the boot archive with the kernel's own shell, without one about what to run
+# with the programs' shell.
 EDITS = {
     "memory": ("/memory@40000000", r"memory|RAM"),
     "interrupt_controller": ("/intc@8000000", r"interrupt controller|platform|irq"),
@@ -98,19 +138,25 @@ EDITS = {
     "fw_cfg": ("/fw-cfg@9020000", None),
     "serial": ("/pl011@9000000", None),
 }
+PROMPTS = {"/chosen": "^kernel> ", "/fw-cfg@9020000": "helix> "}
 
 
 @each(**{name: {"node": node, "why": why} for name, (node, why) in EDITS.items()})
 def test_aarch64_device_tree_without_a_node(t, node, why):
-    completed, said = boot_tree(t, device_tree(t, ("-r", node)))
+    path = loader_tree(t, ("-r", node))
     if why:
+        completed, said = boot_tree(t, path)
         assert not completed and refusal(said), said
         assert re.search(rf"(error: |PANIC: |boot: ).*({why})", said, re.IGNORECASE), said
     elif node.startswith("/pl011"):
+        _completed, said = boot_tree(t, path)
         assert "PANIC" not in said, said        # nobody hears it, but it must not fall over
-    elif node.startswith("/fw-cfg"):
-        assert "helix> " in said, said          # nobody tells it what to run
+    elif node in PROMPTS:
+        guest = start_tree(t, path, "exit=qemu")
+        guest.expect(PROMPTS[node], COMES)
+        assert "PANIC" not in guest.text()
     else:
+        completed, said = boot_tree(t, path, COMES)
         assert completed, said
 
 

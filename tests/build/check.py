@@ -53,7 +53,7 @@ def test_catches(t, crime):
 
 
 def test_finds_nothing_in_this_tree(t):
-    done = t.helix("check", "--all", "--no-install", timeout=300)
+    done = t.helix("check", "--all", "--no-install", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -75,14 +75,19 @@ def archive_entries(path):
 
 
 @arches
-def test_the_boot_archive_holds_the_programs(t, arch):
-    programs = folder(t, arch, "user/bin")
+def test_the_boot_archive_holds_the_programs_and_modules(t, arch):
+    wanted = {}
+    for inside, built in (("bin", "user/bin"), ("modules", "modules")):
+        where = folder(t, arch, built)
+        wanted |= {f"{inside}/{name}": f"{where}/{name}" for name in os.listdir(where)
+                   if inside == "bin" or name.endswith(".hxm")}
     entries = list(archive_entries(output(arch, t.variant, "boot.cpio")))
-    names = [name for name, _mode, _data in entries]
-    assert names == ["bin"] + sorted(f"bin/{name}" for name in os.listdir(programs)), names
-    for name, mode, data in entries[1:]:
-        assert mode == 0o100755, (name, oct(mode))
-        with open(f"{programs}/{os.path.basename(name)}", "rb") as file:
+    files = {name: (mode, data) for name, mode, data in entries if name in wanted}
+    assert sorted(name for name, _mode, _data in entries) == sorted([*wanted, "bin", "modules"])
+    for name, (mode, data) in files.items():
+        assert mode & 0o170000 == 0o100000, (name, oct(mode))
+        assert not name.startswith("bin/") or mode & 0o111 == 0o111, (name, oct(mode))
+        with open(wanted[name], "rb") as file:
             assert file.read() == data, name
 
 

@@ -21,7 +21,7 @@ static void destroyed(struct object *object)
 static void reset(void)
 {
     memset(&test, 0, sizeof(test));
-    handle_table_init(&test.table);
+    handle_table_init(&test.table, NULL);
     object_init(&test.objects[0], HX_OBJECT_PROCESS, destroyed);
     object_init(&test.objects[1], HX_OBJECT_THREAD, destroyed);
 }

@@ -9,17 +9,16 @@ extern const char __text_start[], __text_end[], __rodata_start[];
 
 static struct {
     u32 count;
-    const char *names[8];
+    struct symbol names[8];
     volatile u32 work; /* keeps calls from becoming jumps, and functions from being merged */
 } trace;
 
 static void visit(void *ctx, u32 depth, vaddr_t pc)
 {
-    u64 offset;
     (void)ctx;
     if (depth == trace.count && depth < HX_ARRAY_SIZE(trace.names) &&
-        !symbol_lookup(pc - 1, &trace.names[depth], &offset)) {
-        trace.names[depth] = "?";
+        !symbol_lookup(pc - 1, &trace.names[depth])) {
+        trace.names[depth] = (struct symbol){"?", 0};
     }
     trace.count++;
 }
@@ -49,27 +48,25 @@ static void begin(void)
 
 KTEST(symbols, function_is_found_by_any_address_in_it)
 {
-    const char *name;
-    u64 offset;
-    KTEST_ASSERT(symbol_lookup((vaddr_t)backtrace_level_one, &name, &offset));
-    KTEST_STRING(name, "backtrace_level_one");
-    KTEST_EQUAL(offset, 0);
-    KTEST_ASSERT(symbol_lookup((vaddr_t)backtrace_level_one + 5, &name, &offset));
-    KTEST_STRING(name, "backtrace_level_one");
-    KTEST_EQUAL(offset, 5);
+    struct symbol symbol;
+    KTEST_ASSERT(symbol_lookup((vaddr_t)backtrace_level_one, &symbol));
+    KTEST_STRING(symbol.name, "backtrace_level_one");
+    KTEST_EQUAL(symbol.offset, 0);
+    KTEST_ASSERT(symbol_lookup((vaddr_t)backtrace_level_one + 5, &symbol));
+    KTEST_STRING(symbol.name, "backtrace_level_one");
+    KTEST_EQUAL(symbol.offset, 5);
 }
 
 KTEST(symbols, what_is_no_code_has_no_name)
 {
-    const char *name = "untouched";
-    u64 offset = 7;
-    KTEST_ASSERT(!symbol_lookup(0, &name, &offset));
-    KTEST_ASSERT(!symbol_lookup((vaddr_t)__text_start - 1, &name, &offset));
-    KTEST_ASSERT(!symbol_lookup((vaddr_t)__text_end, &name, &offset));
-    KTEST_ASSERT(!symbol_lookup((vaddr_t)__rodata_start, &name, &offset));
-    KTEST_ASSERT(!symbol_lookup(UINT64_MAX, &name, &offset));
-    KTEST_STRING(name, "untouched");
-    KTEST_EQUAL(offset, 7);
+    struct symbol symbol = {"untouched", 7};
+    KTEST_ASSERT(!symbol_lookup(0, &symbol));
+    KTEST_ASSERT(!symbol_lookup((vaddr_t)__text_start - 1, &symbol));
+    KTEST_ASSERT(!symbol_lookup((vaddr_t)__text_end, &symbol));
+    KTEST_ASSERT(!symbol_lookup((vaddr_t)__rodata_start, &symbol));
+    KTEST_ASSERT(!symbol_lookup(UINT64_MAX, &symbol));
+    KTEST_STRING(symbol.name, "untouched");
+    KTEST_EQUAL(symbol.offset, 7);
 }
 
 KTEST(backtrace, names_the_callers_inside_out)
@@ -77,9 +74,9 @@ KTEST(backtrace, names_the_callers_inside_out)
     begin();
     backtrace_level_one(20);
     KTEST_ASSERT(trace.count > 4);
-    KTEST_STRING(trace.names[0], "backtrace_level_two");
-    KTEST_STRING(trace.names[1], "backtrace_level_one");
-    KTEST_STRING(trace.names[2], "ktest_backtrace_names_the_callers_inside_out");
+    KTEST_STRING(trace.names[0].name, "backtrace_level_two");
+    KTEST_STRING(trace.names[1].name, "backtrace_level_one");
+    KTEST_STRING(trace.names[2].name, "ktest_backtrace_names_the_callers_inside_out");
 }
 
 KTEST(backtrace, stops_at_the_maximum)

@@ -9,6 +9,7 @@
 #include <core/sync.h>
 #include <core/task.h>
 #include <core/time.h>
+#include <dis/policy.h>
 #include <hal/layout.h>
 #include <helix/log.h>
 #include <core/log.h>
@@ -320,6 +321,18 @@ static enum hx_status init_fails(struct sched_queue *q)
     return HX_ERR_BUSY;
 }
 
+/* An exchange is refused while the last one is under way. */
+static void set_policy(const struct sched_policy_ops *ops)
+{
+    enum hx_status status;
+    u64 end = LATER;
+    do {
+        task_yield();
+        status = dis_policy_set(ops);
+    } while (status == HX_ERR_BUSY && time_now_ns() < end);
+    KTEST_STATUS(status, HX_OK);
+}
+
 static void run_through(const struct sched_policy_ops *ops)
 {
     struct task *tasks[10];
@@ -329,20 +342,21 @@ static void run_through(const struct sched_policy_ops *ops)
     for (u32 i = 0; i < HX_ARRAY_SIZE(tasks); i++) {
         KTEST_STATUS(task_create("judged", tell_cpu, NULL, &tasks[i]), HX_OK);
         KTEST_STATUS(sched_affinity_set(tasks[i], 1ull << cpu), HX_OK);
-        task_start(tasks[i]);
     }
     enum log_level level = log_console_level(LOG_PANIC);
-    enum hx_status status = sched_policy_set(cpu, ops);
+    set_policy(ops);
+    for (u32 i = 0; i < HX_ARRAY_SIZE(tasks); i++) {
+        task_start(tasks[i]);
+    }
     for (u32 i = 0; i < HX_ARRAY_SIZE(tasks); i++) {
         total += end_of(tasks[i]) == (s64)cpu;
     }
     log_console_level(level);
-    KTEST_STATUS(status, HX_OK);
     KTEST_EQUAL(total, HX_ARRAY_SIZE(tasks)); /* all there, and all of them ended */
     static struct log_entry entry;
     bool said = false;
     while (log_read(&cursor, &entry)) {
-        said |= strncmp(entry.text, "policy liar on CPU", 18) == 0;
+        said |= strncmp(entry.text, "policy ejected on CPU", 21) == 0;
     }
     KTEST_ASSERT(said);
 }
@@ -354,10 +368,13 @@ KTEST(sched, a_policy_that_answers_wrong_is_ejected_and_nobody_is_lost)
     reset();
     KTEST_STATUS(task_create("never started", come_back, NULL, &test.other), HX_OK);
     for (u32 i = 0; i < HX_ARRAY_SIZE(picks); i++) {
-        struct sched_policy_ops liar = sched_round_robin;
+        static struct sched_policy_ops liar;
+        liar = dis_policy_round_robin;
         liar.name = "liar";
         liar.pick = picks[i];
         KTEST_CALL(run_through(&liar));
+        KTEST_ASSERT(dis_policy_current() == &dis_policy_builtin);
+        KTEST_CALL(set_policy(&dis_policy_fair));
     }
     task_start(test.other);
     end_of(test.other);
@@ -365,18 +382,22 @@ KTEST(sched, a_policy_that_answers_wrong_is_ejected_and_nobody_is_lost)
 
 KTEST(sched, a_policy_that_does_not_fit_is_refused)
 {
-    struct sched_policy_ops ops = sched_round_robin;
+    struct sched_policy_ops ops = dis_policy_round_robin;
+    const struct sched_policy_ops *before = dis_policy_current();
     ops.abi_version++;
-    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_ABI);
-    ops = sched_round_robin;
+    KTEST_STATUS(dis_policy_set(&ops), HX_ERR_ABI);
+    ops = dis_policy_round_robin;
     ops.size--;
-    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_ABI);
-    ops = sched_round_robin;
+    KTEST_STATUS(dis_policy_set(&ops), HX_ERR_ABI);
+    ops = dis_policy_round_robin;
+    ops.pick = NULL;
+    KTEST_STATUS(dis_policy_set(&ops), HX_ERR_INVALID);
+    ops = dis_policy_round_robin;
     ops.init = init_fails;
-    KTEST_STATUS(sched_policy_set(0, &ops), HX_ERR_BUSY);
+    KTEST_STATUS(dis_policy_set(&ops), HX_ERR_BUSY);
+    KTEST_STATUS(sched_policy_set("no such policy"), HX_ERR_NOT_FOUND);
     task_yield(); /* the old one still serves, with its state */
-    KTEST_STATUS(sched_policy_set(0, &sched_round_robin), HX_OK);
-    task_yield();
+    KTEST_ASSERT(dis_policy_current() == before);
 }
 
 static void mark_cpu(void *arg)

@@ -289,12 +289,12 @@ static struct sim_task *rt_task(const char *name, u64 c, u64 d, u64 p, u64 first
                                 enum hx_status *out_status)
 {
     struct sim_task *t = sim_task_create(name, sim_program_periodic, NULL, NULL, first);
-    struct dis_intent in = {.size = sizeof(in),
-                            .cls = SCHED_CLASS_REALTIME,
-                            .flags = flags,
-                            .period = p,
-                            .deadline = d,
-                            .wcet = c};
+    struct hx_intent in = {.size = sizeof(in),
+                           .cls = SCHED_CLASS_REALTIME,
+                           .flags = flags,
+                           .period = p,
+                           .deadline = d,
+                           .wcet = c};
     t->vars[0] = p;
     t->vars[1] = c;
     *out_status = sim_task_intent(t, &in, NULL);
@@ -305,7 +305,7 @@ static struct sim_task *task_of(const char *name, u32 cls, u64 latency, u64 burs
                                 sim_program *program, u64 start)
 {
     struct sim_task *t = sim_task_create(name, program, NULL, NULL, start);
-    struct dis_intent in = {
+    struct hx_intent in = {
         .size = sizeof(in), .cls = cls, .latency = latency, .burst = burst, .rate = rate};
     if (sim_task_intent(t, &in, NULL) != HX_OK) {
         fail("an intent of class %u was refused", cls);
@@ -427,7 +427,7 @@ static void goal_g3(void)
         for (u32 i = 0; i < 4; i++) {
             u64 p = (2 + sim_random_below(40)) * MS;
             struct sim_task *t =
-                rt_task("liar", p / 20, p, p, 0, i % 2 == 0 ? DIS_INTENT_HARD : 0, &status);
+                rt_task("liar", p / 20, p, p, 0, i % 2 == 0 ? HX_INTENT_HARD : 0, &status);
             if (status != HX_OK) {
                 continue;
             }
@@ -568,9 +568,9 @@ static void goal_g2(void)
                 u64 p = (1 + sim_random_below(20)) * MS;
                 u64 c = p / 100 * (2 + sim_random_below(10));
                 struct sim_task *t = sim_task_create("rt", sim_program_periodic, NULL, NULL, 0);
-                struct dis_intent in = {
+                struct hx_intent in = {
                     .size = sizeof(in), .cls = SCHED_CLASS_REALTIME, .period = p, .wcet = c};
-                struct dis_result res;
+                struct hx_intent_result res;
                 t->vars[0] = p;
                 t->vars[1] = c;
                 status = sim_task_intent(t, &in, &res);
@@ -838,10 +838,10 @@ static void g7_reweight(void *arg)
 {
     u32 i = (u32)sim_random_below(LAG_TASKS);
     struct sim_task *t = fluid.tasks[i];
-    struct dis_intent in = {.size = sizeof(in),
-                            .cls = SCHED_CLASS_BATCH,
-                            .weight = 128u << sim_random_below(7),
-                            .slice = t->ctx.user_slice_ns};
+    struct hx_intent in = {.size = sizeof(in),
+                           .cls = SCHED_CLASS_BATCH,
+                           .weight = 128u << sim_random_below(7),
+                           .slice = t->ctx.user_slice_ns};
     bool in_queue = fluid.in[i], running = fluid.running == (int)i;
     (void)arg;
     fluid_advance(sim_now());
@@ -873,10 +873,10 @@ static void goal_g7(void)
         machine(&o);
         for (u32 i = 0; i < LAG_TASKS; i++) {
             struct sim_task *t = sim_task_create("fair", g7_program, NULL, NULL, 0);
-            struct dis_intent in = {.size = sizeof(in),
-                                    .cls = SCHED_CLASS_BATCH,
-                                    .weight = 128u << sim_random_below(7),
-                                    .slice = SCHED_SLICE_MIN_NS * (1 + sim_random_below(100))};
+            struct hx_intent in = {.size = sizeof(in),
+                                   .cls = SCHED_CLASS_BATCH,
+                                   .weight = 128u << sim_random_below(7),
+                                   .slice = SCHED_SLICE_MIN_NS * (1 + sim_random_below(100))};
             t->vars[0] = 100 * US + sim_random_below(rounds % 2 ? 20 * MS : 2 * MS);
             t->vars[1] = i % 4 == 0 ? 0 : sim_random_below(30 * MS) + 1;
             if (sim_task_intent(t, &in, NULL) != HX_OK) {
@@ -1200,7 +1200,7 @@ static void goal_g12(void)
     for (u32 how = CHAOS_NONE; how < CHAOS_COUNT; how++) {
         struct sim_options o = {.config = DIS_CONFIG_DEFAULT(2), .check_every = 7};
         struct sim_task *t = NULL, *gone;
-        struct dis_intent in = {.size = sizeof(in), .cls = SCHED_CLASS_BATCH};
+        struct hx_intent in = {.size = sizeof(in), .cls = SCHED_CLASS_BATCH};
         enum hx_status status;
         u64 from = 200 * MS, before;
         sim_seed(run.seed + how);
@@ -1307,7 +1307,7 @@ static u64 g14_scenario(u32 k, u64 *out_events)
     o.policy = policies[k % 4];
     machine(&o);
     for (u32 i = 0; i < k % 5; i++) {
-        rt_task("rt", (1 + i) * 300 * US, 0, (5 + 3 * i) * MS, i * MS, i % 2 ? DIS_INTENT_HARD : 0,
+        rt_task("rt", (1 + i) * 300 * US, 0, (5 + 3 * i) * MS, i * MS, i % 2 ? HX_INTENT_HARD : 0,
                 &status);
         sim_tasks()->vars[4] = k % 7 == 0 ? 500 : 0;
     }

@@ -54,6 +54,17 @@ void hx_assert_failed(const char *expr, const char *file, int line)
 
 /* ---- the port ---- */
 
+void dis_port_lock_init(struct dis_lock *lock, enum dis_rank rank)
+{
+    (void)rank;
+    memset(lock, 0, sizeof(*lock));
+}
+
+void dis_port_mutex_init(struct dis_mutex *mutex)
+{
+    memset(mutex, 0, sizeof(*mutex));
+}
+
 void dis_port_lock(struct dis_lock *lock)
 {
     HX_ASSERT(++held <= 4);
@@ -213,8 +224,8 @@ static void change_intent(struct sched_ctx *ctx)
 {
     static const struct dis_rights all = {
         .rt_permille = 1000, .prompt_permille = 1000, .burst_max = HX_NS_PER_SEC, .system = true};
-    struct dis_intent in = {.size = sizeof(in), .cls = (u32)random_below(SCHED_CLASS_COUNT)};
-    struct dis_result res;
+    struct hx_intent in = {.size = sizeof(in), .cls = (u32)random_below(SCHED_CLASS_COUNT)};
+    struct hx_intent_result res;
     enum hx_status status;
     if (in.cls == SCHED_CLASS_REALTIME) {
         in.period = (1 + random_below(20)) * MS;

@@ -48,9 +48,13 @@ KTEST(hal_port, counter_never_goes_back)
     KTEST_ASSERT(last > first);
 }
 
-KTEST(hal_port, boot_cpu_is_number_0)
+KTEST(hal_port, cpu_number_is_in_its_local_data)
 {
-    KTEST_EQUAL(hal_cpu_number(), 0);
+    u64 irqs = hal_irq_save(); /* or the task might be moved in between */
+    cpu_id_t number = hal_cpu_number(), local = hal_cpu_local()->number;
+    hal_irq_restore(irqs);
+    KTEST_EQUAL(number, local);
+    KTEST_ASSERT(number < HAL_CPUS_MAX);
 }
 
 static HX_NOINLINE vaddr_t frame_of_callee(vaddr_t *out_caller)

@@ -513,6 +513,81 @@ KTEST(hal_mmu, replace_changes_frame_and_permissions_of_one_page)
     release_tables(space);
 }
 
+KTEST(hal_mmu, split_makes_a_border_and_changes_nothing_else)
+{
+    const u32 rw = MAP_GLOBAL | MAP_WRITE;
+    KTEST_STATUS(hal_mmu.split(space, VA), HX_OK); /* nothing there is nothing to split */
+    KTEST_STATUS(hal_mmu.map(space, VA, HX_MIB(2), HX_MIB(4), rw), HX_OK);
+    KTEST_STATUS(hal_mmu.split(space, VA + HX_MIB(2)), HX_OK);
+    KTEST_CALL(expect_mapped(VA, HX_MIB(2), HX_MIB(2), rw));
+    KTEST_STATUS(hal_mmu.split(space, VA + 5 * PAGE), HX_OK);
+    for (u32 i = 0; i < HX_MIB(2) / PAGE; i++) {
+        KTEST_CALL(expect_mapped(VA + i * PAGE, HX_MIB(2) + i * PAGE, PAGE, rw));
+    }
+    KTEST_CALL(expect_mapped(VA + HX_MIB(2), HX_MIB(4), HX_MIB(2), rw));
+    KTEST_STATUS(hal_mmu.unmap(space, VA, HX_MIB(4)), HX_OK);
+    hal_mmu.flush(VA, HX_MIB(4));
+    release_tables(space);
+}
+
+/* page_map and page_unmap as they are meant to be used: what they leave is done the long way. */
+static void short_map(struct hal_space *user, vaddr_t at, paddr_t pa, u32 flags)
+{
+    struct hal_mapping m;
+    enum hx_status status = hal_mmu.page_map(user, at, pa, flags);
+    KTEST_STATUS(status == HX_ERR_NOT_FOUND ? hal_mmu.map(user, at, pa, PAGE, flags) : status,
+                 HX_OK);
+    KTEST_STATUS(hal_mmu.query(user, at, &m), HX_OK);
+    KTEST_EQUAL(m.pa, pa);
+    KTEST_EQUAL(m.size, PAGE);
+    KTEST_EQUAL(m.flags, flags);
+    KTEST_STATUS(hal_mmu.page_map(user, at, pa, flags), HX_ERR_EXISTS);
+}
+
+static void short_unmap(struct hal_space *user, vaddr_t at, paddr_t want)
+{
+    struct hal_mapping m;
+    paddr_t pa = want;
+    u32 seen = 0;
+    enum hx_status status = hal_mmu.page_unmap(user, at, &pa);
+    if (status == HX_ERR_NOT_FOUND) {
+        status = hal_mmu.update(user, at, PAGE, remove_all, &seen);
+        KTEST_EQUAL(seen, 1);
+    }
+    KTEST_STATUS(status, HX_OK);
+    KTEST_EQUAL(pa, want);
+    KTEST_STATUS(hal_mmu.query(user, at, &m), HX_ERR_NOT_FOUND);
+    KTEST_STATUS(hal_mmu.page_unmap(user, at, &pa), HX_ERR_NOT_FOUND);
+}
+
+KTEST(hal_mmu, single_user_pages_take_the_short_way)
+{
+    struct hal_space user;
+    paddr_t pa = 0;
+    u32 seen = 0;
+    const vaddr_t places[] = {0x400000, 0x7fff00000000}; /* from table to table and back */
+    const u32 flags[] = {MAP_USER, MAP_USER | MAP_WRITE, MAP_USER | MAP_EXEC};
+    KTEST_STATUS(hal_mmu.space_init(&user), HX_OK);
+    for (u32 round = 0; round < 3; round++) { /* tables come and go with the first and last */
+        for (u32 i = 0; i < 12; i++) {
+            KTEST_CALL(short_map(&user, places[i % 2] + i * PAGE, (i + 7) * PAGE, flags[i % 3]));
+        }
+        for (u32 i = 0; i < 12; i++) {
+            KTEST_CALL(short_unmap(&user, places[i % 2] + i * PAGE, (i + 7) * PAGE));
+        }
+    }
+    /* A large page where a table was is not taken for one, nor changed. */
+    KTEST_STATUS(hal_mmu.map(&user, places[0], HX_MIB(2), HX_MIB(2), MAP_USER), HX_OK);
+    KTEST_ASSERT(hal_mmu.page_map(&user, places[0], PAGE, MAP_USER) != HX_OK);
+    KTEST_STATUS(hal_mmu.page_unmap(&user, places[0], &pa), HX_ERR_NOT_FOUND);
+    struct hal_mapping m;
+    KTEST_STATUS(hal_mmu.query(&user, places[0] + PAGE, &m), HX_OK);
+    KTEST_EQUAL(m.size, HX_MIB(2));
+    KTEST_STATUS(hal_mmu.update(&user, 0, USER_SPACE_END, remove_all, &seen), HX_OK);
+    release_tables(&user);
+    hal_mmu.space_fini(&user);
+}
+
 KTEST(hal_mmu, user_spaces_are_apart)
 {
     struct hal_space a, b;

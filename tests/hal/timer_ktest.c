@@ -85,17 +85,24 @@ KTEST(hal_timer, disarmed_does_not_interrupt)
     KTEST_EQUAL(interrupts(), before);
 }
 
+/* A timer of the system's own may come in between, now and then; one that is not replaced comes
+ * every time. */
 KTEST(hal_timer, arm_replaces_what_was_armed)
 {
     fixture_quiet();
-    u64 before = interrupts();
-    arm_in(30 * HX_NS_PER_MS);
-    arm_in(500 * HX_NS_PER_MS);
-    fixture_spin_ns(40 * HX_NS_PER_MS);
-    u64 early = interrupts() - before;
-    arm_in(HX_NS_PER_MS);
+    u64 early = 0, late = 0;
+    for (u32 attempt = 0; attempt < 5 && (early != 0 || late != 1); attempt++) {
+        u64 before = interrupts();
+        arm_in(30 * HX_NS_PER_MS);
+        arm_in(500 * HX_NS_PER_MS);
+        fixture_spin_ns(40 * HX_NS_PER_MS);
+        early = interrupts() - before;
+        before = interrupts();
+        arm_in(HX_NS_PER_MS);
+        late = interrupts_after(before);
+    }
     KTEST_EQUAL(early, 0);
-    KTEST_EQUAL(interrupts_after(before), 1);
+    KTEST_EQUAL(late, 1);
 }
 
 KTEST(hal_timer, farthest_deadline_is_legal)

@@ -12,6 +12,7 @@
 #include <helix/bits.h>
 #include <ktest.h>
 
+#include "probe.h"
 #include "user.h"
 
 #define STACK_SIZE  8192
@@ -395,4 +396,40 @@ KTEST(hal_fpu, registers_are_kept_saved_and_restored)
     KTEST_EQUAL(kept, 0x1122334455667788);
     KTEST_EQUAL(wiped, 0);
     KTEST_EQUAL(restored, 0x99);
+}
+
+/* SMAP and SMEP, PAN and PXN: the pages are there and user mode may use them, the kernel may not.
+ */
+KTEST(hal_user, the_kernel_does_not_touch_user_pages_by_accident)
+{
+    if (!hal_cpu.has(CPU_NO_ACCESS_USER)) {
+        KTEST_SKIP("this CPU cannot keep the kernel from user pages");
+    }
+    u64 value = 1;
+    KTEST_CALL(user_begin());
+    struct probe_seen read = probe_try_read(DATA_PAGE);
+    struct probe_seen write = probe_try_write(DATA_PAGE, 1);
+    size_t left = hal_user_copy_in(&value, DATA_PAGE, sizeof(value));
+    struct probe_seen again = probe_try_read(DATA_PAGE);
+    user_end();
+    KTEST_EQUAL(read.traps, 1);
+    KTEST_EQUAL(read.trap.kind, TRAP_PAGE_FAULT);
+    KTEST_ASSERT(read.trap.present);
+    KTEST_EQUAL(write.traps, 1);
+    KTEST_EQUAL(left, 0); /* the copies are how it is done */
+    KTEST_EQUAL(value, 0);
+    KTEST_EQUAL(again.traps, 1);
+}
+
+KTEST(hal_user, the_kernel_does_not_execute_user_pages)
+{
+    if (!hal_cpu.has(CPU_NO_EXEC_USER)) {
+        KTEST_SKIP("this CPU cannot keep the kernel from executing user pages");
+    }
+    KTEST_CALL(user_begin());
+    struct probe_seen seen = probe_try_execute(CODE_PAGE);
+    user_end();
+    KTEST_EQUAL(seen.traps, 1);
+    KTEST_EQUAL(seen.trap.kind, TRAP_PAGE_FAULT);
+    KTEST_EQUAL(seen.trap.access, ACCESS_EXECUTE);
 }

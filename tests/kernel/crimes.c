@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What the checking variants must punish, each as a command of the test kernel: `crime NAME`. The
- * end of each is a panic, so a boot serves for one; tests/boot/crimes.py says which panic.
+ * end of each is a panic, so a boot serves for one; tests/boot/crimes.py says which panic. A leak
+ * alone is found later, by who looks.
  * Owns:      nothing worth keeping.      Context: the shell's thread.
  * Operands are read from volatile memory: the compiler must not see the crime coming.
  */
+#include <core/memory.h>
 #include <core/shell.h>
 #include <core/spinlock.h>
 #include <core/sync.h>
 #include <core/task.h>
 #include <core/time.h>
+#include <hal/mmu.h>
 #include <helix/panic.h>
 #include <helix/string.h>
 
@@ -130,6 +133,59 @@ static void copy_overflow(void)
     memcpy(at, from, 11 + crime.three);
 }
 
+static void heap_overflow(void)
+{
+    u8 *at = kmalloc(40);
+    scribble(at, 41);
+    kfree(at);
+}
+
+static void heap_double_free(void)
+{
+    void *volatile at = kmalloc(100);
+    kfree(at);
+    kfree(at);
+}
+
+/* Nobody notices until the memory is handed out again: at once, on this CPU. */
+static void heap_use_after_free(void)
+{
+    u8 *volatile at = kmalloc(200);
+    u64 irqs = hal_irq_save(); /* or the task might be moved to another CPU */
+    kfree(at);
+    scribble(at, 1);
+    at = kmalloc(200);
+    hal_irq_restore(irqs);
+}
+
+static void heap_foreign_free(void)
+{
+    u8 *volatile at = kmalloc(300);
+    kfree(at + 16);
+}
+
+static void heap_frame_free(void)
+{
+    static u8 page[4096];
+    void *volatile at = page;
+    struct hal_mapping m;
+    HX_IGNORE(hal_mmu.query(&hal_kernel_space, (vaddr_t)at, &m), "the image is mapped");
+    kfree(hal_phys_to_virt(m.pa));
+}
+
+static HX_NOINLINE void heap_leak(void)
+{
+    for (u32 i = 0; i < crime.three; i++) {
+        crime.null = kmalloc(77);
+    }
+}
+
+static void mutex_foreign(void)
+{
+    static struct mutex mutex = MUTEX_INIT(mutex);
+    mutex_release(&mutex);
+}
+
 static void sleep_in_timer(struct timer *timer)
 {
     (void)timer;
@@ -199,6 +255,13 @@ static const struct {
     {"bool", bad_bool},
     {"global-overflow", global_overflow},
     {"copy-overflow", copy_overflow},
+    {"heap-overflow", heap_overflow},
+    {"heap-double-free", heap_double_free},
+    {"heap-use-after-free", heap_use_after_free},
+    {"heap-foreign-free", heap_foreign_free},
+    {"heap-frame-free", heap_frame_free},
+    {"heap-leak", heap_leak},
+    {"mutex-foreign", mutex_foreign},
     {"sleep-in-interrupt", sleep_in_interrupt},
     {"sleep-with-lock", sleep_with_lock},
     {"sleep-without-preemption", sleep_without_preemption},

@@ -12,7 +12,7 @@
  * here would be one more thing under test.
  */
 #include <core/console.h>
-#include <core/init.h>
+#include <core/orchestrator.h>
 #include <core/panic.h>
 #include <core/sched.h>
 #include <helix/cmdline.h>
@@ -60,5 +60,4 @@ static enum hx_status run_tests(void)
     machine_end(failed || !wanted ? 1 : 0);
 }
 
-static const struct init_step ktest_step = {"in-kernel units", run_tests};
-HX_SET_ADD(init_steps, ktest_step);
+COMPONENT(units, .name = "units", .version = "1.0", .needs = "*", .init = run_tests);

@@ -114,6 +114,8 @@ KTEST(frame, owners_are_counted_and_reclaimed)
 {
     const u32 owner = FRAME_FIRST_MODULE + 7;
     u64 before = frame_free_count();
+    struct frame_usage usage, usage_before;
+    frame_usage_read(&usage_before);
     KTEST_EQUAL(frame_count_owner(owner), 0);
     for (u32 i = 0; i < 5; i++) {
         paddr_t frame;
@@ -122,9 +124,8 @@ KTEST(frame, owners_are_counted_and_reclaimed)
     paddr_t block;
     KTEST_STATUS(frame_alloc_block(3, 0, owner, &block), HX_OK);
     KTEST_EQUAL(frame_count_owner(owner), 13);
-    struct frame_usage usage;
     frame_usage_read(&usage);
-    KTEST_EQUAL(usage.modules, 13);
+    KTEST_EQUAL(usage.modules, usage_before.modules + 13);
     KTEST_EQUAL(usage.free, before - 13);
     KTEST_EQUAL(frame_reclaim_owner(owner), 13);
     KTEST_EQUAL(frame_count_owner(owner), 0);
@@ -268,26 +269,40 @@ KTEST(frame, allocator_of_another_version_is_refused)
     KTEST_STATUS(frame_allocator_switch(&other), HX_ERR_ABI);
 }
 
-KTEST(frame, injected_failure_is_a_status)
+/* Whether the third allocation failed, and those after it, and the two before it were given back.
+ */
+static bool third_fails(void)
 {
     u64 before = frame_free_count();
-    paddr_t frames[3];
+    paddr_t frames[4] = {0};
     frame_fail_after(3);
     enum hx_status status[4] = {
         frame_alloc(0, FRAME_TEST, &frames[0]), frame_alloc(FRAME_ZERO, FRAME_TEST, &frames[1]),
-        frame_alloc(0, FRAME_TEST, &frames[2]), frame_alloc_block(2, 0, FRAME_TEST, &frames[2])};
+        frame_alloc(0, FRAME_TEST, &frames[2]), frame_alloc_block(2, 0, FRAME_TEST, &frames[3])};
     frame_fail_after(0);
-    KTEST_STATUS(status[0], HX_OK);
-    KTEST_STATUS(status[1], HX_OK);
-    KTEST_STATUS(status[2], HX_ERR_NO_MEMORY);
-    KTEST_STATUS(status[3], HX_ERR_NO_MEMORY);
-    frame_free(frames[0]);
-    frame_free(frames[1]);
-    KTEST_EQUAL(frame_free_count(), before);
+    bool expected = status[0] == HX_OK && status[1] == HX_OK && status[2] == HX_ERR_NO_MEMORY &&
+                    status[3] == HX_ERR_NO_MEMORY;
+    for (u32 i = 0; i < 4; i++) {
+        if (status[i] == HX_OK) {
+            frame_free_run(frames[i], i < 3 ? 1 : 4);
+        }
+    }
+    return expected && frame_free_count() == before;
+}
+
+/* The failure is everybody's: a thread of the kernel's own that wants a frame meanwhile takes its
+ * place in the count, now and then. */
+KTEST(frame, injected_failure_is_a_status)
+{
+    bool failed = false;
+    for (u32 attempt = 0; attempt < 5 && !failed; attempt++) {
+        failed = third_fails();
+    }
+    KTEST_ASSERT(failed);
     frame_fail_after(1);
-    status[0] = frame_allocator_switch(&frame_bitmap_ops);
+    enum hx_status status = frame_allocator_switch(&frame_bitmap_ops);
     frame_fail_after(0);
-    KTEST_STATUS(status[0], HX_ERR_NO_MEMORY);
+    KTEST_STATUS(status, HX_ERR_NO_MEMORY);
     KTEST_ASSERT(frame_allocator_check());
 }
 

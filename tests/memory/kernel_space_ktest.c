@@ -2,13 +2,19 @@
 /* The kernel's address space as subsystems/memory made it, and the check for writable code, with
  * each crime that it must find.
  */
+#include <core/cpu.h>
 #include <core/init.h>
 #include <core/log.h>
+#include <core/sched.h>
+#include <core/task.h>
+#include <core/time.h>
 #include <hal/irq.h>
 #include <hal/mmu.h>
 #include <helix/bits.h>
 #include <helix/format.h>
+#include <helix/string.h>
 #include <ktest.h>
+#include <memory/frame.h>
 #include <memory/kernel_space.h>
 
 #define VA (HEAP_BASE + HX_GIB(300)) /* nothing of the kernel lies there */
@@ -153,4 +159,70 @@ KTEST(kernel_space, device_maps_of_one_page_are_shared)
     KTEST_ASSERT(both != first + 0xfec);
     KTEST_STATUS(hal_mmu.query(space, both + 4, &m), HX_OK);
     KTEST_EQUAL(m.pa + (both + 4 - m.va), pa + HX_PAGE_SIZE);
+}
+
+#define PAGE        HX_PAGE_SIZE
+#define READERS_MAX 8
+
+static struct {
+    volatile u64 *words; /* of the block */
+    u32 running;         /* a */
+    u32 stop;            /* a */
+    u64 wrong;           /* a */
+} reading;
+
+static void read_all_the_time(void *arg)
+{
+    u64 own = (u64)arg;
+    __atomic_fetch_add(&reading.running, 1, __ATOMIC_RELEASE);
+    for (u64 round = 0; !__atomic_load_n(&reading.stop, __ATOMIC_ACQUIRE); round++) {
+        volatile u64 *word = &reading.words[own + round % 512 * (PAGE / 8)];
+        if (*word != own) {
+            __atomic_fetch_add(&reading.wrong, 1, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+KTEST(kernel_space, a_large_page_is_split_while_other_cpus_use_it)
+{
+    struct task *tasks[READERS_MAX];
+    u32 count = 0;
+    paddr_t block;
+    s64 value;
+    memset(&reading, 0, sizeof(reading));
+    KTEST_STATUS(frame_alloc_block(9, 0, FRAME_TEST, &block), HX_OK);
+    vaddr_t va = (vaddr_t)hal_phys_to_virt(block);
+    reading.words = (volatile u64 *)va;
+    for (u64 i = 0; i < HX_MIB(2) / 8; i++) {
+        reading.words[i] = i % (PAGE / 8);
+    }
+    for (u64 mask = cpu_online_mask() & ~1ull; mask && count < READERS_MAX; mask &= mask - 1) {
+        KTEST_STATUS(
+            task_create("reader", read_all_the_time, (void *)(u64)(count + 1), &tasks[count]),
+            HX_OK);
+        KTEST_STATUS(sched_affinity_set(tasks[count], mask & -mask), HX_OK);
+        task_start(tasks[count++]);
+    }
+    u64 end = time_now_ns() + 10 * HX_NS_PER_SEC;
+    while (__atomic_load_n(&reading.running, __ATOMIC_ACQUIRE) < count && time_now_ns() < end) {
+        task_yield();
+    }
+    /* Its whole 2 MiB first, then pages here and there: each is a border that is made. */
+    enum hx_status status = HX_OK;
+    for (u32 i = 0; i < 16 && status == HX_OK; i++) {
+        vaddr_t at = va + i * 31 * PAGE;
+        status = kernel_protect(at, PAGE, 0);
+        if (status == HX_OK) {
+            status = kernel_protect(at, PAGE, MAP_WRITE);
+        }
+    }
+    __atomic_store_n(&reading.stop, 1, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < count; i++) {
+        KTEST_STATUS(task_join(tasks[i], time_now_ns() + 10 * HX_NS_PER_SEC, &value), HX_OK);
+        task_put(tasks[i]);
+    }
+    frame_free_run(block, 512);
+    KTEST_STATUS(status, HX_OK);
+    KTEST_EQUAL(reading.running, count);
+    KTEST_EQUAL(reading.wrong, 0);
 }

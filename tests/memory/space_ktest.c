@@ -376,6 +376,127 @@ KTEST(space, unmap_returns_the_page_tables)
     KTEST_CALL(end(s));
 }
 
+/* The size of the page at `at`; 0: none. */
+static u64 leaf_size(struct space *space, vaddr_t at)
+{
+    struct space_page page;
+    return space_page_query(space, at, &page) == HX_OK ? page.size : 0;
+}
+
+static void fill_large(vaddr_t at)
+{
+    for (u32 i = 0; i < HX_MIB(2) / PAGE; i++) {
+        KTEST_STATUS(write_word(at + i * PAGE, i + 1), HX_OK);
+    }
+}
+
+/* Pages [from, to) of it are absent, the others hold what fill_large() wrote. */
+static void expect_large(vaddr_t at, u32 from, u32 to)
+{
+    for (u32 i = 0; i < HX_MIB(2) / PAGE; i++) {
+        KTEST_EQUAL(read_word(at + i * PAGE), i >= from && i < to ? ~0ull : i + 1);
+    }
+}
+
+KTEST(space, large_pages_appear_where_they_fit)
+{
+    struct space *s;
+    vaddr_t at, small;
+    KTEST_CALL(begin(&s));
+    KTEST_STATUS(space_map_anonymous(s, 0, PAGE, SPACE_WRITE, &small), HX_OK);
+    KTEST_STATUS(space_map_anonymous(s, 0, HX_MIB(4), SPACE_WRITE | SPACE_LARGE, &at), HX_OK);
+    KTEST_ASSERT(hx_is_aligned(at, HX_MIB(2)));
+    KTEST_EQUAL(read_word(at + 5 * PAGE), 0);
+    KTEST_EQUAL(leaf_size(s, at), HX_MIB(2));
+    KTEST_EQUAL(space_resident_pages(s), 512);
+    KTEST_EQUAL(frame_count_owner(space_owner(s)), 512);
+    KTEST_CALL(fill_large(at));
+    KTEST_CALL(expect_large(at, 0, 0));
+    KTEST_EQUAL(space_resident_pages(s), 512);
+    KTEST_EQUAL(leaf_size(s, at + HX_MIB(2)), 0);
+    /* Where the ends of the region cut it off, or a page is there already, pages are single. */
+    KTEST_STATUS(space_unmap(s, at, HX_MIB(4)), HX_OK);
+    KTEST_EQUAL(space_resident_pages(s), 0);
+    KTEST_STATUS(
+        space_map_anonymous(s, BASE + PAGE, HX_MIB(4) - PAGE, SPACE_WRITE | SPACE_LARGE, &at),
+        HX_OK);
+    KTEST_STATUS(write_word(BASE + PAGE, 1), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE + PAGE), PAGE);
+    KTEST_STATUS(write_word(BASE + HX_MIB(4) - PAGE, 1), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE + HX_MIB(2)), HX_MIB(2));
+    KTEST_EQUAL(space_resident_pages(s), 513);
+    KTEST_CALL(end(s)); /* with all of them in it */
+}
+
+KTEST(space, large_pages_are_split_before_a_part_changes)
+{
+    struct space *s, *other;
+    vaddr_t at;
+    KTEST_CALL(begin(&s));
+    KTEST_STATUS(space_map_anonymous(s, BASE, HX_MIB(4), SPACE_WRITE | SPACE_LARGE, &at), HX_OK);
+    KTEST_CALL(fill_large(BASE));
+    KTEST_CALL(fill_large(BASE + HX_MIB(2)));
+    KTEST_STATUS(space_unmap(s, BASE + 100 * PAGE, PAGE), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE), PAGE);
+    KTEST_EQUAL(leaf_size(s, BASE + HX_MIB(2)), HX_MIB(2));
+    KTEST_EQUAL(space_resident_pages(s), 1023);
+    KTEST_CALL(expect_large(BASE, 100, 101));
+    KTEST_STATUS(space_protect(s, BASE + HX_MIB(2) + 7 * PAGE, 3 * PAGE, 0), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE + HX_MIB(2)), PAGE);
+    for (u32 i = 0; i < 16; i++) {
+        KTEST_STATUS(write_word(BASE + HX_MIB(2) + i * PAGE, i + 1),
+                     i >= 7 && i < 10 ? HX_ERR_FAULT : HX_OK);
+    }
+    KTEST_CALL(expect_large(BASE + HX_MIB(2), 0, 0));
+    /* Whole large pages change as they are. */
+    KTEST_STATUS(space_unmap(s, BASE, HX_MIB(4)), HX_OK);
+    KTEST_EQUAL(space_resident_pages(s), 0);
+    KTEST_STATUS(space_map_anonymous(s, BASE, HX_MIB(4), SPACE_WRITE | SPACE_LARGE, &at), HX_OK);
+    KTEST_CALL(fill_large(BASE));
+    KTEST_STATUS(space_protect(s, BASE, HX_MIB(2), 0), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE), HX_MIB(2));
+    KTEST_STATUS(write_word(BASE, 0), HX_ERR_FAULT);
+    KTEST_STATUS(space_protect(s, BASE, HX_MIB(2), SPACE_WRITE), HX_OK);
+    /* What is shared by copy-on-write is shared page by page. */
+    KTEST_STATUS(space_create(NO_LIMIT, &other), HX_OK);
+    KTEST_STATUS(space_copy(s, other, BASE, HX_MIB(4)), HX_OK);
+    KTEST_EQUAL(leaf_size(s, BASE), PAGE);
+    KTEST_STATUS(write_word(BASE + 3 * PAGE, 99), HX_OK);
+    use(other);
+    KTEST_CALL(expect_large(BASE, 0, 0));
+    use(s);
+    KTEST_EQUAL(read_word(BASE + 3 * PAGE), 99);
+    space_destroy(other);
+    KTEST_CALL(end(s));
+}
+
+KTEST(space, large_pages_need_memory_in_one_piece_and_room_in_the_limit)
+{
+    struct space *s, *poor;
+    vaddr_t at;
+    KTEST_CALL(begin(&s));
+    KTEST_STATUS(space_map_anonymous(s, BASE, HX_MIB(4), SPACE_WRITE | SPACE_LARGE, &at), HX_OK);
+    KTEST_STATUS(write_word(BASE, 1), HX_OK);
+    u64 free = frame_free_count();
+    /* No table for the split: the unmap is refused and nothing has changed. */
+    frame_fail_after(1);
+    enum hx_status status = space_unmap(s, BASE + PAGE, PAGE);
+    frame_fail_after(0);
+    KTEST_STATUS(status, HX_ERR_NO_MEMORY);
+    KTEST_EQUAL(frame_free_count(), free);
+    KTEST_EQUAL(leaf_size(s, BASE), HX_MIB(2));
+    KTEST_EQUAL(read_word(BASE + PAGE), 0);
+    KTEST_STATUS(space_create(600, &poor), HX_OK);
+    KTEST_STATUS(space_map_anonymous(poor, BASE, HX_MIB(4), SPACE_WRITE | SPACE_LARGE, &at), HX_OK);
+    use(poor);
+    KTEST_STATUS(write_word(BASE, 1), HX_OK);
+    KTEST_STATUS(write_word(BASE + HX_MIB(2), 1), HX_OK);
+    KTEST_EQUAL(space_resident_pages(poor), 513); /* the second did not fit as a whole */
+    use(s);
+    space_destroy(poor);
+    KTEST_CALL(end(s));
+}
+
 KTEST(space, limits_hold)
 {
     struct space *s, *small;
@@ -489,6 +610,11 @@ static bool scenario(void)
         for (u32 i = 5; good && i < 8; i++) {
             good = write_word(BASE + i * 5 * PAGE, i) == HX_OK;
         }
+        good = good &&
+               space_map_anonymous(a, 2 * BASE / 3 & ~(HX_MIB(2) - 1), HX_MIB(4),
+                                   SPACE_WRITE | SPACE_LARGE, &at) == HX_OK &&
+               write_word(at, 1) == HX_OK && write_word(at + HX_MIB(2), 2) == HX_OK &&
+               space_unmap(a, at + 5 * PAGE, PAGE) == HX_OK && read_word(at) == 1;
         use(NULL);
     }
     if (object) {

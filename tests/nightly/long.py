@@ -64,5 +64,13 @@ def test_every_command_line_of_noise_is_survived(t, arch):
     guest.expect(r"^alive\r?$", 60)
 
 
+programs = load("tests/user/programs.py")
+
+
+@arches
+def test_ten_million_fuzzed_calls(t, arch):
+    programs.fuzz(t, arch, 10_000_000, seed=1000, timeout=3600)
+
+
 def test_every_bit_of_metadata(t):
     load("tests/fs/helixfs.py").flips(t, 1, "fast", timeout=3600)

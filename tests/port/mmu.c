@@ -245,6 +245,27 @@ static enum hx_status mmu_replace(struct hal_space *space, vaddr_t va, paddr_t p
     return HX_OK;
 }
 
+static enum hx_status mmu_split(struct hal_space *space, vaddr_t va)
+{
+    return split_at(space, va);
+}
+
+static enum hx_status mmu_page_map(struct hal_space *space, vaddr_t va, paddr_t pa, u32 flags)
+{
+    return mmu_map(space, va, pa, HX_PAGE_SIZE, flags);
+}
+
+static enum hx_status mmu_page_unmap(struct hal_space *space, vaddr_t va, paddr_t *out_pa)
+{
+    struct leaf *leaf = find(space, va);
+    if (!leaf || leaf->m.size != HX_PAGE_SIZE) {
+        return HX_ERR_NOT_FOUND;
+    }
+    *out_pa = leaf->m.pa;
+    leaf_remove(leaf);
+    return HX_OK;
+}
+
 /* Nothing walks these tables behind the caller's back, so what is emptied is freed at once. */
 static enum hx_status mmu_update(struct hal_space *space, vaddr_t va, u64 size, hal_update_fn *fn,
                                  void *ctx)
@@ -312,6 +333,9 @@ const struct hal_mmu_ops hal_mmu = {
     .walk = mmu_walk,
     .replace = mmu_replace,
     .update = mmu_update,
+    .split = mmu_split,
+    .page_map = mmu_page_map,
+    .page_unmap = mmu_page_unmap,
     .space_init = mmu_space_init,
     .space_fini = mmu_space_fini,
     .flush_is_global = true,

@@ -5,6 +5,7 @@
 #include "port_priv.h"
 
 #include <hal/cpu.h>
+#include <hal/device.h>
 #include <hal/hal.h>
 
 const char *hal_board_name(void)
@@ -30,4 +31,10 @@ enum hx_status hal_init_platform(const struct boot_info *info)
 
 void hal_init_devices(void)
 {
+}
+
+const struct hal_device *hal_device_at(u32 index)
+{
+    (void)index;
+    return NULL;
 }

@@ -80,6 +80,17 @@ u64 sim_random_below(u64 n)
 
 /* ---- the port ---- */
 
+void dis_port_lock_init(struct dis_lock *lock, enum dis_rank rank)
+{
+    (void)rank;
+    memset(lock, 0, sizeof(*lock));
+}
+
+void dis_port_mutex_init(struct dis_mutex *mutex)
+{
+    memset(mutex, 0, sizeof(*mutex));
+}
+
 void dis_port_lock(struct dis_lock *lock)
 {
     SIM_CHECK(lock->word[0] == 0);
@@ -255,15 +266,22 @@ static void cpu_schedule(u32 cpu, enum dis_why why)
     cpu_progress(c);
     c->kick_at = DIS_NEVER;
     dis_rq_lock(rq);
-    next = dis_schedule(rq, sim.now, why);
+    next = why == DIS_WHY_YIELD ? dis_yield(rq, sim.now) : dis_schedule(rq, sim.now, why);
     dis_rq_unlock(rq);
     if (next != NULL) {
         runner = next->runner->owner;
         SIM_CHECK(next->cpu == cpu);
         SIM_CHECK(runner->alive && !runner->blocked);
         for (u32 other = 0; other < dis.config.cpus; other++) {
-            SIM_CHECK(other == cpu || sim.cpus[other].running != runner ||
-                      sim.cpus[other].kick_at != DIS_NEVER);
+            struct cpu *o = &sim.cpus[other];
+            if (other != cpu && o->running == runner) {
+                /* Donation moved it. It leaves there before it runs here; the kick does the rest.
+                 */
+                SIM_CHECK(o->kick_at != DIS_NEVER);
+                cpu_progress(o);
+                o->running = NULL;
+                cpu_update(o);
+            }
         }
     }
     if (runner != c->running || next != c->ctx) {
@@ -456,12 +474,12 @@ struct sim_task *sim_task_create(const char *name, sim_program *program, void *a
     return task;
 }
 
-enum hx_status sim_task_intent(struct sim_task *task, const struct dis_intent *intent,
-                               struct dis_result *result)
+enum hx_status sim_task_intent(struct sim_task *task, const struct hx_intent *intent,
+                               struct hx_intent_result *result)
 {
     static const struct dis_rights all = {
         .rt_permille = 1000, .prompt_permille = 1000, .burst_max = HX_NS_PER_SEC, .system = true};
-    struct dis_result ignored;
+    struct hx_intent_result ignored;
     return dis_intent_set(&task->ctx, intent, &all, result == NULL ? &ignored : result);
 }
 
@@ -624,16 +642,19 @@ void sim_init(const struct sim_options *options)
 
 void sim_fini(void)
 {
-    while (sim.tasks != NULL) {
-        struct sim_task *task = sim.tasks;
+    /* All at rest before the first goes: one may be running on another's context. */
+    for (struct sim_task *task = sim.tasks; task != NULL; task = task->next) {
         struct dis_rq *rq = dis.rq[task->ctx.cpu];
-        sim.tasks = task->next;
         dis_rq_lock(rq);
         HX_IGNORE(dis_ctx_unqueue(&task->ctx, rq, sim.now), "the machine stops");
         if (rq->curr == &task->ctx) {
             rq->curr = NULL;
         }
         dis_rq_unlock(rq);
+    }
+    while (sim.tasks != NULL) {
+        struct sim_task *task = sim.tasks;
+        sim.tasks = task->next;
         dis_ctx_destroy(&task->ctx);
         free(task);
     }

@@ -76,8 +76,8 @@ const struct sim_counts *sim_counts(void);
 /* A task in `group` (NULL: root), asleep until `start`. Owned by the simulator. */
 struct sim_task *sim_task_create(const char *name, sim_program *program, void *arg,
                                  struct dis_group *group, u64 start);
-enum hx_status sim_task_intent(struct sim_task *task, const struct dis_intent *intent,
-                               struct dis_result *result);
+enum hx_status sim_task_intent(struct sim_task *task, const struct hx_intent *intent,
+                               struct hx_intent_result *result);
 struct sim_task *sim_tasks(void);
 
 void sim_wake(struct sim_task *task);

@@ -37,7 +37,7 @@ struct task_kind {
     u32 nr;
     long loops, instances;
     u64 delay;
-    struct dis_intent intent;
+    struct hx_intent intent;
 };
 
 struct workload {
@@ -220,7 +220,7 @@ static u32 weight_of_nice(double nice)
     return weight < SCHED_WEIGHT_MIN ? SCHED_WEIGHT_MIN : (u32)weight;
 }
 
-static bool read_intent(struct workload *w, const struct json *object, struct dis_intent *in)
+static bool read_intent(struct workload *w, const struct json *object, struct hx_intent *in)
 {
     static const char *const classes[] = {"batch", "interactive", "background", "system",
                                           "realtime"};
@@ -257,14 +257,14 @@ static bool read_intent(struct workload *w, const struct json *object, struct di
     in->rate = (u32)rate;
     in->weight = (u32)weight;
     flag = json_get(object, "hard");
-    in->flags |= flag != NULL && flag->boolean ? DIS_INTENT_HARD : 0;
+    in->flags |= flag != NULL && flag->boolean ? HX_INTENT_HARD : 0;
     flag = json_get(object, "pinned");
-    in->flags |= flag != NULL && flag->boolean ? DIS_INTENT_PINNED : 0;
+    in->flags |= flag != NULL && flag->boolean ? HX_INTENT_PINNED : 0;
     return true;
 }
 
 static bool read_policy(struct workload *w, const struct json *object, const char *fallback,
-                        struct dis_intent *in)
+                        struct hx_intent *in)
 {
     const struct json *v = json_get(object, "policy");
     const char *policy = v != NULL && v->kind == JSON_STRING ? v->text : fallback;
@@ -477,7 +477,7 @@ bool workload_start(struct workload *w)
         const struct task_kind *kind = &w->kinds[k];
         for (long i = 0; i < kind->instances; i++) {
             struct instance *in = calloc(1, sizeof(*in));
-            struct dis_result res;
+            struct hx_intent_result res;
             struct sim_task *task;
             char name[24];
             if (in == NULL) {

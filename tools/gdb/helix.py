@@ -28,6 +28,14 @@ def variable(file, name):
     raise gdb.GdbError(f"{file} has no '{name}' in memory")
 
 
+def structure(file, name):
+    """A structure that one source file keeps to itself: another file may have one of that name."""
+    for symbol in gdb.lookup_static_symbols(name, gdb.SYMBOL_STRUCT_DOMAIN):
+        if symbol.symtab.filename.endswith(file):
+            return symbol.type
+    raise gdb.GdbError(f"{file} has no 'struct {name}'")
+
+
 def memory(address, size):
     return bytes(gdb.selected_inferior().read_memory(int(address), size))
 
@@ -40,12 +48,12 @@ class Log(gdb.Command):
 
     def invoke(self, argument, from_tty):
         logs = variable("core/log/log.c", "logs")
-        ring = logs["ring"]
+        ring = variable("core/log/log.c", "ring")
         size = ring.type.sizeof
         data = memory(ring.address, size)
         clock = gdb.parse_and_eval("*time_scale")
         base, base_ns, mult = (int(clock[f]) for f in ("base_counter", "base_ns", "mult"))
-        record = gdb.lookup_type("struct record")
+        record = structure("core/log/log.c", "record")
         places = {f.name: f.bitpos // 8 for f in record.fields()}
 
         def take(at, count):

@@ -4,7 +4,9 @@
  */
 #include <helix/format.h>
 #include <helix/string.h>
+#include <hx/file.h>
 #include <hx/io.h>
+#include <hx/process.h>
 #include <hx/syscall.h>
 
 struct gather {
@@ -12,10 +14,25 @@ struct gather {
     char text[HX_WRITE_MAX];
 };
 
+void hx_write(const char *text, size_t length)
+{
+    hx_handle_t out = hx_standard(HX_STDOUT);
+    if (out != HX_HANDLE_NONE) {
+        HX_IGNORE(hx_write_all(out, text, length), "there is nobody to tell");
+        return;
+    }
+    while (length) {
+        size_t piece = length < HX_WRITE_MAX ? length : HX_WRITE_MAX;
+        hx_sys_log_write(text, piece);
+        text += piece;
+        length -= piece;
+    }
+}
+
 static void flush(struct gather *gather)
 {
     if (gather->used) {
-        hx_sys_log_write(gather->text, gather->used);
+        hx_write(gather->text, gather->used);
         gather->used = 0;
     }
 }
@@ -33,16 +50,6 @@ static void gather_sink(void *ctx, const char *text, size_t n)
         gather->used += piece;
         text += piece;
         n -= piece;
-    }
-}
-
-void hx_write(const char *text, size_t length)
-{
-    while (length) {
-        size_t piece = length < HX_WRITE_MAX ? length : HX_WRITE_MAX;
-        hx_sys_log_write(text, piece);
-        text += piece;
-        length -= piece;
     }
 }
 

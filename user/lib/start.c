@@ -10,6 +10,32 @@
 
 void hx_start(char *arguments, u64 size) HX_NORETURN;
 
+/* At a fixed place, so that nothing has to be remembered: a program without data stays without a
+ * page of its own. */
+const struct hx_startup *hx_startup(void)
+{
+    return (const struct hx_startup *)(uintptr_t)HX_STARTUP_ADDRESS;
+}
+
+hx_handle_t hx_standard(enum hx_standard which)
+{
+    return (u32)which < hx_startup()->handle_count ? hx_startup()->handles[which] : HX_HANDLE_NONE;
+}
+
+const char *hx_environment(const char *name)
+{
+    const struct hx_startup *startup = hx_startup();
+    const char *at = (const char *)(startup + 1) + startup->args_length;
+    const char *end = at + startup->environment_length;
+    size_t length = strlen(name);
+    for (; at < end; at += strlen(at) + 1) {
+        if (strncmp(at, name, length) == 0 && at[length] == '=') {
+            return at + length + 1;
+        }
+    }
+    return NULL;
+}
+
 void hx_start(char *arguments, u64 size)
 {
     int argc = 0;

@@ -135,6 +135,7 @@ static const struct {
     {"execute-stack", execute_stack},
     {"execute-data", execute_data},
     {"privileged", crash_privileged},
+    {"kernel-tables", crash_kernel_tables},
     {"undefined", crash_undefined},
     {"breakpoint", crash_breakpoint},
     {"unaligned-stack", crash_unaligned_stack},

@@ -6,6 +6,8 @@
 
 /* An instruction that only the kernel may execute. */
 void crash_privileged(void);
+/* Asks the processor where the kernel's tables are. */
+void crash_kernel_tables(void);
 /* No instruction at all. */
 void crash_undefined(void);
 /* The debugger's breakpoint, without a debugger. */

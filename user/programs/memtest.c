@@ -101,6 +101,25 @@ static void test_map(void)
     }
 }
 
+static void test_large(void)
+{
+    const size_t large = HX_MIB(2);
+    char *memory = map(3 * large, HX_MAP_WRITE | HX_MAP_LARGE);
+    EXPECT((uintptr_t)memory % large == 0, "large pages at %p", (void *)memory);
+    for (size_t at = 0; at < 3 * large; at += PAGE) {
+        EXPECT(memory[at] == 0, "a fresh large page is not zero at %zu", at);
+        memory[at] = (char)(at / PAGE);
+    }
+    EXPECT_STATUS(HX_OK, hx_memory_unmap(memory + large + 3 * PAGE, 2 * PAGE));
+    EXPECT_STATUS(HX_OK, hx_memory_protect(memory + PAGE, PAGE, 0));
+    for (size_t at = 0; at < 3 * large; at += PAGE) {
+        if (at != large + 3 * PAGE && at != large + 4 * PAGE) {
+            EXPECT(memory[at] == (char)(at / PAGE), "a split page lost its content at %zu", at);
+        }
+    }
+    EXPECT_STATUS(HX_OK, hx_memory_unmap(memory, 3 * large));
+}
+
 static void test_protect(void)
 {
     char *page = map(PAGE, HX_MAP_WRITE);
@@ -190,6 +209,7 @@ int main(int argc, char **argv)
         return commit(argv[1]);
     }
     test_map();
+    test_large();
     test_protect();
     test_refused();
     test_heap();

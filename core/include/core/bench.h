@@ -19,7 +19,8 @@ struct bench_samples {
 struct benchmark {
     const char *name; /* as command-line documentation lists them */
     u32 samples;      /* wanted */
-    /* Takes up to s->max samples. Context: the shell's thread. */
+    /* Takes up to s->max samples. HX_ERR_NOT_SUPPORTED: this machine lacks what it measures, and
+     * it is left out. Context: the shell's thread. */
     enum hx_status (*run)(struct bench_samples *s);
 };
 

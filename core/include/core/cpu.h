@@ -8,19 +8,29 @@
 #include <hal/smp.h>
 #include <helix/types.h>
 
-struct run_queue;
+struct dis_rq;
+struct space;
 struct task;
 
 /* Marking: I immutable once the CPU runs; c its own CPU with interrupts masked; a atomic. */
 struct cpu {
     struct hal_cpu_local hal; /* first: hal_cpu_local() points here */
     struct task *idle;        /* I: what runs when nothing else does */
-    struct run_queue *rq;     /* I: its run queue */
+    struct dis_rq *rq;        /* I: its run queue */
+    struct space *space;      /* a: the user address space that it has loaded, or NULL */
     struct task *previous;    /* c: who ran before the switch under way */
-    u32 irq_depth;            /* c: interrupt handlers under way */
-    bool resched;             /* a: run the scheduler before leaving the kernel */
-    bool online;              /* a */
-    u32 quiescent; /* a: counts passages through a state without references; <core/grace.h> */
+    union {
+        struct {
+            u32 irq_depth; /* c: interrupt handlers under way */
+            bool resched;  /* a: run the scheduler before leaving the kernel */
+        };
+        u64 attention; /* both at a glance: 0, nothing keeps a task from leaving as it likes */
+    };
+    bool online;        /* a */
+    bool guard_watched; /* c: the timer of <core/guard.h> runs; a hint to others */
+    u32 quiescent;      /* a: counts passages through a state without references; <core/grace.h> */
+    u64 idle_since;     /* c: cycle counter when it began to wait, 0 while it works */
+    u64 idle_cycles;    /* c: waited through before that */
 } HX_ALIGNED(64);
 
 extern struct cpu cpus[HAL_CPUS_MAX];
@@ -29,6 +39,15 @@ extern struct cpu cpus[HAL_CPUS_MAX];
 static inline struct cpu *cpu_this(void)
 {
     return (struct cpu *)hal_cpu_local();
+}
+
+/* It works again, whatever woke it. That CPU, interrupts masked. */
+static inline void cpu_idle_ends(struct cpu *cpu)
+{
+    if (hx_unlikely(cpu->idle_since)) {
+        cpu->idle_cycles += hal_cycles_read() - cpu->idle_since;
+        cpu->idle_since = 0;
+    }
 }
 
 /* CPUs that run. Context: any. */

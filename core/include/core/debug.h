@@ -6,9 +6,16 @@
 
 #include <helix/types.h>
 
-/* The kernel function that contains `address`: name and offset into it. False when none does.
- * The name lives as long as the kernel. Context: any. */
-bool symbol_lookup(vaddr_t address, const char **out_name, u64 *out_offset);
+#define SYMBOL_NAME_MAX 64 /* with the NUL; what is longer is cut */
+
+struct symbol {
+    char name[SYMBOL_NAME_MAX];
+    u64 offset; /* into the function */
+};
+
+/* The kernel function that contains `address`. False, and *out as it was, when none does.
+ * Context: any. */
+bool symbol_lookup(vaddr_t address, struct symbol *out);
 
 /* Follows frame records from `fp` and calls `visit` with each return address, at most `max` times,
  * until a record lies outside mapped kernel memory or goes backwards. Context: any. */

@@ -19,6 +19,11 @@ struct grace_callback {
 /* Runs callback->run after a grace period. Context: any but NMI. */
 void grace_call(struct grace_callback *callback, void (*run)(struct grace_callback *callback));
 
+/* The same for memory that nobody waits for: it goes with the next period that somebody asks for,
+ * or when GRACE_LAZY_MAX have come together. Context: any but NMI. */
+#define GRACE_LAZY_MAX 64
+void grace_call_lazy(struct grace_callback *callback, void (*run)(struct grace_callback *callback));
+
 /* Waits for a grace period. Context: thread, preemption on. */
 void grace_wait(void);
 

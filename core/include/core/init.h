@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing the system up: the steps of kernel_main that upper layers implement, one implementer
- * each, in the order in which they run.
+/* What the core's bring-up asks of upper layers, one implementer each, and what it tells them.
+ * Everything else is a component: <core/orchestrator.h>.
  */
 #ifndef CORE_INIT_H
 #define CORE_INIT_H
@@ -16,13 +16,6 @@ enum hx_status memory_init(const struct boot_info *info) HX_MUST_CHECK;
 
 /* What was written during boot only becomes read-only. By subsystems/memory. */
 enum hx_status memory_seal(void) HX_MUST_CHECK;
-
-/* A step that runs last, before the shell; the linker set init_steps. */
-struct init_step {
-    const char *name;
-    enum hx_status (*run)(void);
-};
-HX_SET_DECLARE(init_steps, struct init_step);
 
 /* What the loader said, valid for ever. */
 const struct boot_info *boot_info_get(void);

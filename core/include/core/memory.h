@@ -29,9 +29,13 @@ void kernel_stack_free(vaddr_t bottom);
 bool kernel_stack_is_guard(vaddr_t address, vaddr_t *out_bottom);
 
 /* User address spaces, as the scheduler sees them. */
+struct cpu;
 struct space;
 /* Makes `space` (NULL: the kernel alone) current on this CPU. Interrupts masked. */
 void space_activate(struct space *space);
+
+/* The same from `from`, which this CPU, `cpu`, has loaded, to another one. */
+void space_switch(struct cpu *cpu, struct space *from, struct space *to);
 
 /* Looks at a page fault in user memory, by user mode or by a user copy. True: the access can be
  * repeated. *out_reason says in words why not. Context: thread. */
@@ -47,6 +51,10 @@ enum hx_status user_copy_out(vaddr_t user, const void *src, size_t n) HX_MUST_CH
 /* Bring-up, in this order, after memory_init(). */
 enum hx_status memory_init_frames(void) HX_MUST_CHECK; /* frame table and allocator */
 enum hx_status memory_init_heap(void) HX_MUST_CHECK;   /* kmalloc from here on */
+/* Fault injection while the components start, as the words heapfail=N and framefail=N ask: the n-th
+ * allocation of that kind after the first call and all others up to the second one fail. */
+void memory_failures_begin(void);
+void memory_failures_end(void);
 /* Boot-time memory that nobody needs any more goes to the allocator. Thread, once. */
 void memory_reclaim_boot(void);
 

@@ -15,6 +15,10 @@ void random_init(void);
 u64 random_u64(void);
 void random_fill(void *buf, size_t size);
 
+/* Stirs what a device calls random into the generator's state, unless the command line seeded it.
+ * Context: any but NMI. */
+void random_add(const void *bytes, size_t size);
+
 /* True when anything unpredictable went into the seed. */
 bool random_is_seeded(void);
 

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler, as tasks see it. Each CPU has a run queue of scheduling contexts; the kernel keeps
- * the time and the set of what is runnable, a policy (<core/sched_policy.h>) orders it.
+/* The scheduler, as tasks see it. The mechanism is here: blocking, waking, switching. What runs
+ * next is the choice of the intent scheduler (<core/dis.h>), whose queues hold scheduling contexts
+ * (<core/sched_policy.h>).
  */
 #ifndef CORE_SCHED_H
 #define CORE_SCHED_H
 
-#include <core/sched_policy.h>
+#include <core/dis.h>
 #include <core/task.h>
 
-/* Round robin in equal slices, always there: the floor under every other policy. */
-extern const struct sched_policy_ops sched_round_robin;
-
-/* Sets up the run queues. Context: early. */
-enum hx_status sched_init(const struct sched_policy_ops *policy) HX_MUST_CHECK;
-
-/* Hands the queue of a CPU, with all that is runnable on it, to another policy.
- * Return: HX_OK; HX_ERR_ABI; what its init said, nothing changed. Any but NMI. */
-enum hx_status sched_policy_set(cpu_id_t cpu, const struct sched_policy_ops *ops) HX_MUST_CHECK;
+/* Sets up the queues of all CPUs, of which this one is on line. Context: early, after the heap.
+ * Defined in subsystems/dis. Return: HX_OK, HX_ERR_NO_MEMORY. */
+enum hx_status sched_init(void) HX_MUST_CHECK;
 
 /* The run queue of a CPU that starts: `idle` is its running task. That CPU, interrupts masked. */
 void sched_cpu_online(struct task *idle);
@@ -24,20 +19,14 @@ void sched_cpu_online(struct task *idle);
 /* Makes the boot path's task the running one of CPU 0, beside its idle task. Early. */
 void sched_adopt_boot(struct task *boot, struct task *idle);
 
-/* Pulls work from the longest queue if this CPU's is shorter by two. Thread or IRQ. */
-void sched_balance(void);
-
-/* Gives a new context an id and makes it ordinary. Context: thread. Return: HX_OK, NO_SPACE. */
-enum hx_status sched_ctx_init(struct sched_ctx *ctx, struct task *owner) HX_MUST_CHECK;
-void sched_ctx_fini(struct sched_ctx *ctx);
-
 /* A blocked task becomes ready. False when it was not blocked. Context: any but NMI. */
 bool sched_wake(struct task *task);
 bool sched_wake_masked(struct task *task); /* the same with interrupts masked already */
 
-/* Leaves the CPU to whom the policy picks. The current task's state says whether it stays ready
- * (TASK_RUNNING) or not. Interrupts masked. */
-void sched_switch(enum sched_put why);
+/* Leaves the CPU until woken, unless the wake-up came first: the task's state says so. A task that
+ * has ended does not come back. Interrupts masked. */
+void sched_block(void);
+void sched_block_cancellable(void); /* returns also when the task has been killed */
 
 /* The first thing that a new task does: ends the switch that led to it. Interrupts masked. */
 void sched_finish_switch(void);
@@ -48,17 +37,63 @@ void sched_preempt(void);
 /* Has a CPU look at its queue, and at what happened to its running task, soon. Any. */
 void sched_kick(cpu_id_t cpu);
 
-/* CPU time of the current task, up to now. Thread. */
-u64 sched_cpu_time_ns(void);
+/* CPU time of a task up to now, wherever it was charged. Context: any but NMI. */
+u64 sched_cpu_time_ns(struct task *task);
 
 /* The loop of an idle task. */
 void sched_idle(void) HX_NORETURN;
 
-/* Confines a task to the CPUs of the mask and moves it there. Context: thread.
- * Return: HX_OK; HX_ERR_INVALID, no CPU of it is online. */
+/* Confines a task to the CPUs of the mask and moves it there; the caller itself has moved when this
+ * returns. Context: thread.
+ * Return: HX_OK; HX_ERR_INVALID, no CPU of it is online; HX_ERR_NO_FIT, HX_ERR_BUSY: see
+ * dis_affinity_set(). */
 enum hx_status sched_affinity_set(struct task *task, u64 mask) HX_MUST_CHECK;
 
-/* Length of a CPU's queue, the running task included. Any; a moment old. */
-u32 sched_queue_length(cpu_id_t cpu);
+/* Chooses the policy of the fair layers by name, on all CPUs, tasks running; and says which it is.
+ * Defined in subsystems/dis. Context: thread. Return: HX_OK; HX_ERR_NOT_FOUND; HX_ERR_BUSY, the
+ * last exchange is still under way; or what its init said. */
+enum hx_status sched_policy_set(const char *name) HX_MUST_CHECK;
+const char *sched_policy_name(void);
+
+/* The caller waits for `to` and lends it what it runs on, until it takes it back: whoever has
+ * something that an urgent task wants runs with that task's urgency. Context: thread, preemption
+ * may be off. Batch lends nothing to Batch, unless somebody has lent to it. Return: HX_OK;
+ * HX_ERR_DEADLOCK, `to` waits for the caller; HX_ERR_LOOP, the chain is too long; HX_ERR_BAD_STATE,
+ * it lends already. Without HX_OK nothing is lent. */
+enum hx_status sched_donate(struct task *to) HX_MUST_CHECK;
+void sched_donate_end(struct task *from);
+
+/* A task that waits lends to `to` instead of, maybe, another before. Any but NMI. */
+void sched_donate_move(struct task *from, struct task *to);
+
+/* Synchronous calls: the callee runs at once, on the caller's context and CPU, at the caller's
+ * expense; no queue changes. `from` is the current task, `cpu` this CPU; interrupts masked
+ * throughout. sched_wake() of a task that lends takes the context back first; the last borrower of
+ * the chain goes on with that of the first.
+ *
+ * lock: true, with the CPU's run queue locked, if `to` is TASK_BLOCKED there (call: and lends
+ * nothing; reply: and lends to `from`), nothing more urgent wants the CPU and nobody waits for
+ * either by other means. False: the slow way, by sched_wake(). `park`, and always for a reply:
+ * `from` will park. */
+bool sched_handoff_call_lock(struct cpu *cpu, struct task *from, struct task *to,
+                             bool park) HX_MUST_CHECK;
+bool sched_handoff_reply_lock(struct cpu *cpu, struct task *from, struct task *to) HX_MUST_CHECK;
+
+/* Returns when `from` is resumed. */
+void sched_handoff_call(struct cpu *cpu, struct task *from, struct task *to);
+
+/* The same for a caller that parks (<hal/context.h>), and so does not come back here. */
+void sched_handoff_call_park(struct cpu *cpu, struct task *from, struct task *to) HX_NORETURN;
+void sched_handoff_reply_park(struct cpu *cpu, struct task *from, struct task *to) HX_NORETURN;
+
+/* The same to a task that has parked too, and goes on in user mode with a message in registers, of
+ * which these are header and source. */
+void sched_handoff_call_user(struct cpu *cpu, struct task *from, struct task *to, u64 header,
+                             u64 source) HX_NORETURN;
+void sched_handoff_reply_user(struct cpu *cpu, struct task *from, struct task *to, u64 header,
+                              u64 source) HX_NORETURN;
+
+/* Takes back what `lender` lends, if it does; it stays asleep. Any but NMI. */
+void sched_lend_end(struct task *lender);
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef CORE_SCHED_POLICY_H
 #define CORE_SCHED_POLICY_H
 
+#include <helix/compiler.h>
 #include <helix/list.h>
 #include <helix/status.h>
 #include <helix/types.h>
@@ -38,9 +39,10 @@ enum sched_class {
 };
 
 enum sched_ctx_state {
-    SCHED_CTX_BLOCKED, /* on no queue */
+    SCHED_CTX_BLOCKED, /* on no queue; 0 */
     SCHED_CTX_WAITING, /* runnable, not running */
     SCHED_CTX_RUNNING, /* on a CPU */
+    SCHED_CTX_AWAY,    /* its runner is on another's, by a call: it must not be woken */
     SCHED_CTX_DEAD     /* destroyed; its id is free */
 };
 
@@ -49,6 +51,10 @@ struct sched_tree_node {
     u64 parent_color; /* parent's address; bit 0: red */
     struct sched_tree_node *child[2];
     u64 key;
+};
+
+struct dis_tree {
+    struct sched_tree_node *root, *first;
 };
 
 /* A constant-bandwidth server: `runtime` ns within `rel_deadline` ns of a release, releases at
@@ -76,10 +82,16 @@ struct sched_account {
     u64 wait_ns;        /* runnable and not running */
     u64 donated_in_ns;  /* its runner's time paid by other contexts; see <dis/donate.h> */
     u64 donated_out_ns; /* charged here while another runner ran on it */
-    u32 wakes, switches, preempted, yields, migrations;
+    union {
+        struct {
+            u32 wakes, switches;
+        };
+        u64 wakes_switches; /* both, to count both at once */
+    };
+    u32 preempted, yields, migrations;
     u32 misses, overruns, tokens_empty;
     u64 max_tardiness_ns, last_miss_ns, last_overrun_ns;
-    u64 max_wake_ns;
+    u64 max_wake_ns; /* below DIS_QUICK_NS only what was sampled */
 };
 
 struct dis_queue;
@@ -100,9 +112,16 @@ struct sched_ctx {
     u64 slept_ns;   /* l; how long it was blocked, valid with SCHED_ENQ_WAKE */
     u64 deadline;   /* l; a soft deadline for policies that want one; 0 none */
     u8 cls;         /* l; enum sched_class */
-    u8 state;       /* l; enum sched_ctx_state */
     u8 layer;       /* l; enum dis_layer it is queued in */
-    u8 flags;       /* l; DIS_CTX_* */
+    union {
+        struct {
+            u8 state;     /* l; enum sched_ctx_state */
+            u8 flags;     /* l; DIS_CTX_* */
+            bool special; /* l; not just Batch of the root group: see <core/dis.h> */
+            u8 zero;
+        };
+        u32 plain; /* all at a glance: 0, blocked and nothing else */
+    };
     /* -- the policy's own, zero before the first enqueue -- */
     u64 policy[SCHED_CTX_WORDS];
 
@@ -142,6 +161,20 @@ struct sched_ctx {
     struct sched_account acct;        /* l */
 };
 
+/* The scheduler's idea of a thread: it has a context of its own and may lend everything it runs on
+ * to another runner while it waits for it. Marking: d the donation lock; r the run queue of `own`.
+ * See <dis/donate.h>. */
+struct dis_runner {
+    struct sched_ctx *own;       /* I; NULL: lives on donations alone */
+    struct dis_runner *lent_to;  /* d; whom it waits for; NULL: nobody */
+    struct list_node donors;     /* d; runners that lend to this one */
+    struct list_node donor_node; /* d; on lent_to->donors */
+    u32 cpu;                     /* d; where it runs for donors; SCHED_ID_NONE: not yet */
+    u32 height;                  /* d; longest chain of donors below it */
+    bool ready;                  /* d, r; could run: not blocked on anything but donation */
+    void *owner;                 /* I; the embedder's thread */
+};
+
 /* A policy's view of one queue: one per CPU and group. */
 struct sched_queue {
     u32 cpu;                      /* I */
@@ -170,6 +203,7 @@ enum sched_put {
  *   start      becomes running           slice: clamped
  *   charge     -            stays        -
  *   put        becomes      leaves       -
+ *   yield      one leaves   the other    yes: checked
  *   preempts   any          stays        harmless
  *   steal      any          -            yes: checked
  */
@@ -192,6 +226,10 @@ struct sched_policy_ops {
     void (*charge)(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns);
     /* Mandatory. The same, and it stops running; it waits, unless `how` is SCHED_PUT_LEAVE. */
     void (*put)(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, enum sched_put how);
+    /* Optional; absent: put, pick and start, a good deal slower. The running ctx has run ran_ns
+     * more and offers the CPU to its peers: answers the id of what runs now, which was waiting or
+     * is ctx itself, and its slice. */
+    u32 (*yield)(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, u64 *out_slice);
     /* Optional; absent: no. Should the waiting `woken` run before the running one? */
     bool (*preempts)(struct sched_queue *q, struct sched_ctx *running, struct sched_ctx *woken);
     /* Optional; absent: the kernel chooses. The id of a waiting context to give to another CPU. */
@@ -199,6 +237,10 @@ struct sched_policy_ops {
     /* Optional; absent: true. Are the policy's own invariants intact? O(n); tests and debug. */
     bool (*selfcheck)(struct sched_queue *q);
 };
+
+/* Policies that can be chosen by name are a linker set. */
+#define SCHED_POLICY(ops) HX_SET_ADD(sched_policies, ops)
+HX_SET_DECLARE(sched_policies, struct sched_policy_ops);
 
 /* Weighted time: ran ns of CPU are worth this much virtual time to a context of that weight. */
 static inline u64 sched_virtual_ns(const struct sched_ctx *ctx, u64 ran_ns)

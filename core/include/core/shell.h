@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's own shell: what answers on the console when nothing else does. Commands are a
- * linker set, so the file that knows a thing also holds the command that shows it.
+/* Commands of the kernel: listings of what it knows, and what only it can do. They are a linker
+ * set, so the file that knows a thing also holds the command that shows it. Programs run them by a
+ * system call; when there is no program, the kernel's own small shell does.
  */
 #ifndef CORE_SHELL_H
 #define CORE_SHELL_H
 
+#include <abi/types.h>
 #include <helix/compiler.h>
 #include <helix/types.h>
 
@@ -18,21 +20,34 @@ struct shell_command {
     const char *summary; /* one line for `help` */
     const char *details; /* the rest of its page, or "" */
     shell_command_fn *run;
+    u32 rights; /* HX_RIGHT_* that it takes beyond READ on the system object */
 };
 
-#define SHELL_COMMAND(id, ...)                                                                     \
+#define SHELL_COMMAND_OF(id, ...)                                                                  \
     static const struct shell_command shell_command_##id = {__VA_ARGS__};                          \
     HX_SET_ADD(shell_commands, shell_command_##id)
+#define SHELL_COMMAND(id, ...) SHELL_COMMAND_OF(id, __VA_ARGS__, 0)
+/* One that changes the system instead of looking at it. */
+#define SHELL_COMMAND_ADMIN(id, ...) SHELL_COMMAND_OF(id, __VA_ARGS__, HX_RIGHT_ADMIN)
 
 HX_SET_DECLARE(shell_commands, struct shell_command);
+
+struct object;
 
 #define SHELL_OK        0
 #define SHELL_FAILED    1
 #define SHELL_USAGE     2
 #define SHELL_NOT_FOUND 127
 
-/* Output of a command. */
+/* What programs reach the commands by, with a reference for the caller. */
+struct object *system_object_get(void);
+
+/* The command of that name, or NULL. */
+const struct shell_command *shell_command_find(const char *name);
+
+/* Output of a command: to where its caller wants it. Interrupts enabled, no spinlock held. */
 void shell_printf(const char *fmt, ...) HX_PRINTF(1, 2);
+void shell_write(const char *text, size_t n);
 
 /* Prints s as a JSON string, quotes included. */
 void shell_print_json_string(const char *s);
@@ -43,23 +58,11 @@ bool shell_has_option(int argc, char **argv, const char *option);
 /* One line on wrong use. Return: SHELL_USAGE. */
 int shell_usage(const char *name);
 
-/* Variables: `set`, `env`, $NAME. Return of set: false when the table or a string is full. */
-const char *shell_variable_get(const char *name);
-bool shell_variable_set(const char *name, const char *value);
-
-/* Runs a line: words, quotes, $NAME, $?, and ; && || between commands. Return: the last status. */
-int shell_run_line(const char *line);
-
-/* Reads a line with editing and history into buf. False at end of input (^D on an empty line). */
-bool shell_read_line(const char *prompt, char *buf, size_t size);
-
-/* The lines entered before, 0 is the oldest kept; NULL past the last. */
-const char *shell_history(u32 index);
-
-/* Nanoseconds from the kernel's first instruction to the first prompt; 0 before it. */
+/* Nanoseconds from the kernel's first instruction to the moment when a shell could take its first
+ * line; 0 before it. */
 u64 shell_ready_ns(void);
 
-/* Runs the command line's `exec=` and ends the machine, or talks to the console for ever. */
+/* Talks to the console for ever: one command of the kernel a line, words with blanks between. */
 void shell_main(void) HX_NORETURN;
 
 #endif

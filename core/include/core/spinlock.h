@@ -27,6 +27,7 @@ struct HX_CAPABILITY("spinlock") spinlock {
     }
 /* Panics on a lock taken twice by its holder or below a held rank; core/debug/lockdep.c. */
 void lockdep_acquire(struct spinlock *lock);
+void lockdep_acquire_tried(struct spinlock *lock); /* of any rank: it did not wait */
 void lockdep_release(struct spinlock *lock);
 bool lockdep_holds(const struct spinlock *lock);
 /* The lock that this CPU took last and still holds, or NULL. Interrupts masked. */
@@ -36,9 +37,10 @@ const struct spinlock *lockdep_last(void);
     {                                                                                              \
         .next = 0                                                                                  \
     }
-#define lockdep_acquire(lock) ((void)0)
-#define lockdep_release(lock) ((void)0)
-#define lockdep_holds(lock)   true
+#define lockdep_acquire(lock)       ((void)0)
+#define lockdep_acquire_tried(lock) ((void)0)
+#define lockdep_release(lock)       ((void)0)
+#define lockdep_holds(lock)         true
 #endif
 
 /* Takes the lock; interrupts are masked already or never take it. Context: any but NMI. */
@@ -85,7 +87,7 @@ static inline bool spin_lock_try(struct spinlock *lock)
                                      __ATOMIC_RELAXED)) {
         return false;
     }
-    lockdep_acquire(lock);
+    lockdep_acquire_tried(lock);
 #ifdef HX_DEBUG
     lock->holder = hal_cpu_number() + 1;
 #endif

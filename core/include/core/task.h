@@ -22,46 +22,76 @@
 
 #define TASK_NAME_MAX 24
 
+struct object;
+
 enum task_state {
     TASK_READY,
     TASK_RUNNING,
-    TASK_BLOCKED,
+    TASK_BLOCKED, /* the two that have the bit TASK_ASLEEP */
     TASK_SLEEPING,
     TASK_TERMINATED,
     TASK_ZOMBIE,
     TASK_STATE_COUNT
 };
 
+#define TASK_ASLEEP 2
+#define TASK_ENDED  4 /* the bit of the last two */
+
 const char *task_state_name(enum task_state state);
 
-/* Marking: I immutable after creation; o the task itself; r the run queue lock of `cpu`; a atomic.
- */
+/* Marking: I immutable after creation; o the task itself; r the run queue lock of own.cpu, or the
+ * donation lock: core/sched; a atomic. */
 struct task {
-    struct hal_context context;      /* r: valid while it does not run */
-    u32 preempt_off;                 /* o: nesting of preempt_disable() */
-    u8 state;                        /* r: enum task_state */
-    bool fpu_used;                   /* o: has FPU state worth keeping */
-    bool killed;                     /* a: to end before it reaches user mode */
-    u32 cpu;                         /* r: where it runs or ran last */
-    struct run_queue *rq;            /* r: that CPU's, whose lock `r` is */
-    struct sched_ctx *sched;         /* r: the context it runs on */
-    struct sched_ctx own;            /* the one it has for itself */
+    struct hal_context context; /* r: valid while it does not run */
+    u32 preempt_off;            /* o: nesting of preempt_disable() */
+    union {
+        struct {
+            u8 state;      /* r: enum task_state, TASK_RUNNING also while ready */
+            bool fpu_used; /* o: has FPU state worth keeping */
+            bool killed;   /* a: to end before it reaches user mode */
+        };
+        u32 glance; /* all three: equal to a state, the others are false */
+    };
+    u32 cpu;                  /* a: where it runs or ran last */
+    bool on_cpu;              /* a: a CPU runs it, or is still leaving it */
+    struct sched_ctx own;     /* its scheduling context, which others may run on and pay */
+    struct dis_runner runner; /* what it runs on, lends and serves; core/sched */
+    struct task *lent_to;     /* r: it waits for that one's reply, which runs on its context */
+    struct task *caller;      /* r: who is lent_to this one; NULL: nobody */
     vaddr_t stack_bottom, stack_top; /* I */
+    struct hal_guard *guard;         /* o: the call into a module it is in; <core/guard.h> */
+    u32 guards_counted;              /* o: such calls whose ticks are counted, or soon will be */
     void *fpu;                       /* o: HAL_FPU_STATE_SIZE bytes, or NULL: no user mode */
     u64 user_tls;                    /* o: while it does not run */
     struct space *space;             /* o: user address space, NULL: none */
     void *owner;                     /* I: the thread object above it, or NULL */
+    struct handle_table *handles;    /* I: its process's, NULL: a kernel task */
+    struct quota *quota;             /* I: its process's, NULL: a kernel task */
+    struct ipc_thread *ipc;          /* o: <core/ipc.h>; NULL until it first needs one */
     void (*entry)(void *arg);        /* I */
     void *arg;                       /* I */
-    u64 cpu_ns;                      /* r: time run */
-    u64 switches;                    /* r: times it was given a CPU */
     s64 exit_value;                  /* o, then read by who joined */
     u32 references;                  /* a: creator, running task, each joiner */
     struct wait_queue exited;        /* woken when it becomes a zombie */
     struct list_node all;            /* task list lock */
     u64 id;                          /* I: never used twice */
+    struct object *output;           /* o: where its commands print, NULL: the console */
     char name[TASK_NAME_MAX];        /* I */
 };
+
+/* What it is, for a person: a task that runs is so only while a CPU has it. A moment old. */
+static inline enum task_state task_state(const struct task *task)
+{
+    enum task_state state = (enum task_state)task->state;
+    return state == TASK_RUNNING && !task->on_cpu ? TASK_READY : state;
+}
+
+/* Where it runs, or ran last. A moment old. */
+static inline u32 task_cpu(const struct task *task)
+{
+    u32 cpu = task->runner.cpu; /* while it has donors */
+    return cpu != SCHED_ID_NONE ? cpu : task->own.cpu;
+}
 
 /* The running task. Context: any after task_init(). */
 static inline struct task *task_current(void)
@@ -95,6 +125,7 @@ void task_yield(void);
  * checks its condition again afterwards. Context: thread, preemption on but for the caller's own
  * masking of interrupts: entered with them masked, and left the same way. */
 void task_block(enum task_state state);
+void task_block_cancellable(enum task_state state); /* ended by a kill, or not begun after one */
 
 /* Takes back that the current task is about to block. Under the run queue's lock: a waker that has
  * seen it asleep writes its state, and must not do so after this. Interrupts masked. */
@@ -129,6 +160,9 @@ void task_reap(void);
 
 /* Sleeps until the time. Return: HX_OK, HX_ERR_CANCELLED when killed meanwhile. Thread. */
 enum hx_status task_sleep_until(u64 deadline_ns) HX_MUST_CHECK;
+
+/* The task with that id, with a reference for the caller, NULL: there is none. Thread. */
+struct task *task_find(u64 id);
 
 /* Calls visit for each task, with the task list locked: it neither blocks nor keeps the pointer. */
 void task_for_each(void (*visit)(struct task *task, void *ctx), void *ctx);

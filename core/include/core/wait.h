@@ -85,7 +85,7 @@ static HX_ALWAYS_INLINE struct task *wait_wake_one_locked(struct wait_queue *que
     }
     struct wait_entry *entry = LIST_ENTRY(queue->waiters.next, struct wait_entry, node);
     struct task *task = entry->task;
-    list_remove(&entry->node);
+    list_unlink(&entry->node);
     /* In this order: until `woken` is set the waiter cannot leave, so neither task nor entry can
      * vanish; one that looks too early waits for the lock. */
     sched_wake_masked(task);

@@ -16,6 +16,7 @@
 #ifndef FS_HELIXFS_H
 #define FS_HELIXFS_H
 
+#include <abi/file.h>
 #include <fs/bdev.h>
 #include <fs/format.h>
 #include <helix/status.h>
@@ -96,15 +97,15 @@ struct hfs_attr {
     s64 atime_ns, mtime_ns, ctime_ns, btime_ns;
 };
 
-#define HFS_SET_MODE  (1u << 0)
-#define HFS_SET_UID   (1u << 1)
-#define HFS_SET_GID   (1u << 2)
-#define HFS_SET_ATIME (1u << 3)
-#define HFS_SET_MTIME (1u << 4)
-#define HFS_SET_NOW   (1u << 5) /* times given are replaced by the present */
+#define HFS_SET_MODE  HX_ATTR_MODE
+#define HFS_SET_UID   HX_ATTR_UID
+#define HFS_SET_GID   HX_ATTR_GID
+#define HFS_SET_ATIME HX_ATTR_ATIME
+#define HFS_SET_MTIME HX_ATTR_MTIME
+#define HFS_SET_NOW   HX_ATTR_NOW /* times given are replaced by the present */
 
-#define HFS_RENAME_NOREPLACE (1u << 0)
-#define HFS_RENAME_EXCHANGE  (1u << 1)
+#define HFS_RENAME_NOREPLACE HX_RENAME_NOREPLACE
+#define HFS_RENAME_EXCHANGE  HX_RENAME_EXCHANGE
 
 struct hfs_name {
     const char *s;
@@ -177,8 +178,8 @@ enum hx_status hfs_fsync(struct hfs_inode *inode) HX_MUST_CHECK;
 
 /* Extended attributes, names as they are ("user.x"). HX_ERR_NOT_FOUND, HX_ERR_EXISTS (create),
  * HX_ERR_MESSAGE_SIZE: value over HFS_XATTR_VALUE_MAX, or buf too small. size 0 asks the length. */
-#define HFS_XATTR_CREATE  (1u << 0)
-#define HFS_XATTR_REPLACE (1u << 1)
+#define HFS_XATTR_CREATE  HX_XATTR_CREATE
+#define HFS_XATTR_REPLACE HX_XATTR_REPLACE
 enum hx_status hfs_xattr_get(struct hfs_inode *inode, struct hfs_name name, void *buf, size_t size,
                              size_t *out_len) HX_MUST_CHECK;
 enum hx_status hfs_xattr_set(struct hfs_inode *inode, struct hfs_name name, const void *value,

@@ -16,12 +16,19 @@
 #define DEVICE_COMPATIBLE_MAX 5
 
 /* In the order in which devices are attached; serial consoles come before all of them. */
-enum driver_class { DRIVER_SERIAL, DRIVER_IRQ, DRIVER_FIRMWARE, DRIVER_TIMER, DRIVER_CLASS_COUNT };
+enum driver_class {
+    DRIVER_SERIAL,
+    DRIVER_IRQ,
+    DRIVER_FIRMWARE,
+    DRIVER_TIMER,
+    DRIVER_BUS,
+    DRIVER_CLASS_COUNT
+};
 
 struct port_device {
     const struct port_driver *driver;
     int offset; /* the node; for comparison only */
-    u32 phandle, interrupt_parent, interrupt_cells;
+    u32 phandle, interrupt_parent, interrupt_cells, address_cells;
     u32 reg_count, cell_count;
     struct {
         paddr_t base;
@@ -47,6 +54,12 @@ struct port_driver {
 /* Line number `index` of a device, by its controller's numbering. Early or later. */
 bool port_device_irq(const struct port_device *device, u32 index, irq_t *out);
 
+/* The interrupt controller with this phandle, or NULL. */
+const struct port_device *port_controller_find(u32 phandle);
+
+/* The trigger that a specifier of three cells asks for (binding arm,gic). */
+enum hal_irq_trigger port_irq_trigger(const u32 *cells, u32 count);
+
 /* Counts iterations of a wait for hardware: false when it has lasted too long. */
 #define WAIT_MAX 1000000u
 static inline bool wait_goes_on(u32 *spins)
@@ -59,6 +72,7 @@ extern const struct port_driver pl011_driver, miniuart_driver;
 extern const struct port_driver gicv2_driver, gicv3_driver, bcm2836_driver, armctrl_driver;
 extern const struct port_driver psci_driver, bcm2835_pm_driver, fw_cfg_driver;
 extern const struct port_driver generic_timer_driver, pl031_driver;
+extern const struct port_driver pci_ecam_driver, gicv2m_driver;
 
 /* The entries that the firmware tables of all boards share. */
 enum hx_status semihosting_exit(u32 status);

@@ -56,7 +56,7 @@ static void gicv2_unmask(irq_t irq)
     dist_write(GICD_ISENABLER(irq / 32), 1u << irq % 32);
 }
 
-static void gicv2_init_cpu(cpu_id_t cpu)
+static HX_COLD void gicv2_init_cpu(cpu_id_t cpu)
 {
     if (cpu < CPUS_MAX) { /* the interface has no more */
         gic.targets[cpu] = hal_mmio_read8(gic.dist + GICD_ITARGETSR(0));
@@ -70,7 +70,7 @@ static void gicv2_init_cpu(cpu_id_t cpu)
     hal_mmio_write32(gic.cpu + GICC_CTLR, 1);
 }
 
-static enum hx_status gicv2_enable(irq_t irq, enum hal_irq_trigger trigger)
+static HX_COLD enum hx_status gicv2_enable(irq_t irq, enum hal_irq_trigger trigger)
 {
     if (irq >= gic.lines) {
         return HX_ERR_NOT_FOUND;
@@ -154,7 +154,7 @@ static void dist_init(void)
     dist_write(GICD_CTLR, 1);
 }
 
-static enum hx_status gicv2_attach(const struct port_device *device, vaddr_t registers)
+static HX_COLD enum hx_status gicv2_attach(const struct port_device *device, vaddr_t registers)
 {
     struct hal_irq_ops ops = gicv2_ops;
     if (device->reg_count < 2 || device->regs[0].size < 0x1000 || device->regs[1].size < 0x100) {

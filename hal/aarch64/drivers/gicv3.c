@@ -122,7 +122,7 @@ static bool redistributor_wake(vaddr_t base)
     return true;
 }
 
-static void gicv3_init_cpu(cpu_id_t cpu)
+static HX_COLD void gicv3_init_cpu(cpu_id_t cpu)
 {
     vaddr_t base = redistributor_find();
     if (base == 0 || !redistributor_wake(base)) {
@@ -146,7 +146,7 @@ static void gicv3_init_cpu(cpu_id_t cpu)
     sysreg_isb();
 }
 
-static enum hx_status gicv3_enable(irq_t irq, enum hal_irq_trigger trigger)
+static HX_COLD enum hx_status gicv3_enable(irq_t irq, enum hal_irq_trigger trigger)
 {
     if (irq >= gic.lines || line_block(irq) == 0) {
         return HX_ERR_NOT_FOUND;
@@ -176,7 +176,7 @@ static void gicv3_eoi(irq_t irq)
     sysreg_isb();
 }
 
-static enum hx_status gicv3_set_cpu(irq_t irq, cpu_id_t cpu)
+static HX_COLD enum hx_status gicv3_set_cpu(irq_t irq, cpu_id_t cpu)
 {
     if (irq < SHARED_FIRST || irq >= gic.lines || cpu >= HAL_CPUS_MAX || gic.own[cpu] == 0) {
         return HX_ERR_NOT_SUPPORTED;
@@ -248,7 +248,7 @@ static enum hx_status dist_init(void)
     return dist_settled() ? HX_OK : HX_ERR_IO;
 }
 
-static enum hx_status gicv3_attach(const struct port_device *device, vaddr_t registers)
+static HX_COLD enum hx_status gicv3_attach(const struct port_device *device, vaddr_t registers)
 {
     struct hal_irq_ops ops = gicv3_ops;
     if (device->reg_count < 2 || device->regs[0].size < 0x10000) {

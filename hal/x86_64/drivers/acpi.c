@@ -163,6 +163,20 @@ static void read_hpet(const u8 *table, u32 size)
     }
 }
 
+/* PCI Firmware Specification 3.3, table 4-2: 44 bytes of header, then entries of 16. */
+static void read_mcfg(const u8 *table, u32 size)
+{
+    for (u32 at = 44; size >= 44 && size - at >= 16; at += 16) {
+        u8 first = table[at + 10], last = table[at + 11];
+        if (hx_load_le16(table + at + 8) == 0 && first <= last) {
+            acpi.info.ecam_base = hx_load_le64(table + at);
+            acpi.info.ecam_bus_first = first;
+            acpi.info.ecam_bus_last = last;
+            return;
+        }
+    }
+}
+
 /* One AML integer of a package: ZeroOp, OneOp, BytePrefix. */
 static bool aml_small_integer(const u8 **p, const u8 *end, u8 *out)
 {
@@ -240,6 +254,8 @@ static void read_table(paddr_t pa)
         read_hpet(table, size);
     } else if (memcmp(table, "FACP", 4) == 0) {
         read_fadt(table, size);
+    } else if (memcmp(table, "MCFG", 4) == 0) {
+        read_mcfg(table, size);
     }
 }
 

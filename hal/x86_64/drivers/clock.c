@@ -116,7 +116,9 @@ void tsc_calibrate(u32 *out_lapic_hz)
         lapic_timer_start(0xffffffff);
     }
     bool hpet = hpet_start(), measured = false;
+    /* Both by the same stretch of the TSC: what the timer is told is a number of TSC ticks. */
     u32 lapic_before = out_lapic_hz ? lapic_timer_count() : 0;
+    u64 tsc_before = hal_counter_read();
     if (hpet) {
         rate = tsc.hpet_hz;
         measured = measure_hpet(&ticks, &elapsed);
@@ -124,7 +126,6 @@ void tsc_calibrate(u32 *out_lapic_hz)
     if (!measured) {
         tsc.hpet = 0;
         rate = PIT_HZ;
-        lapic_before = out_lapic_hz ? lapic_timer_count() : 0;
         measured = measure_pit(&ticks, &elapsed);
         if (measured && acpi_get()->pm_timer_port) {
             tsc.start_tsc = hal_counter_read();
@@ -132,6 +133,7 @@ void tsc_calibrate(u32 *out_lapic_hz)
         }
     }
     u32 lapic_elapsed = out_lapic_hz ? lapic_before - lapic_timer_count() : 0;
+    u64 tsc_elapsed = hal_counter_read() - tsc_before;
     if (out_lapic_hz) {
         lapic_timer_start(0);
     }
@@ -141,7 +143,7 @@ void tsc_calibrate(u32 *out_lapic_hz)
     }
     tsc.hz = hx_mul_div(elapsed, rate, ticks);
     if (out_lapic_hz) {
-        *out_lapic_hz = (u32)hx_mul_div(lapic_elapsed, rate, ticks);
+        *out_lapic_hz = (u32)hx_mul_div(lapic_elapsed, tsc.hz, tsc_elapsed);
     }
 }
 

@@ -81,7 +81,7 @@ static void ioapic_unmask(irq_t irq)
 
 static enum hx_status ioapic_enable(irq_t irq, enum hal_irq_trigger trigger)
 {
-    if (irq + VECTOR_IRQ_BASE == VECTOR_LAPIC_TIMER ||
+    if (irq + VECTOR_IRQ_BASE == VECTOR_LAPIC_TIMER || msi_is_allocated(irq) ||
         (irq + VECTOR_IRQ_BASE >= VECTOR_IPI_BASE &&
          irq + VECTOR_IRQ_BASE < VECTOR_IPI_BASE + IPI_COUNT)) {
         return HX_OK;

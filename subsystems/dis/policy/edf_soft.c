@@ -101,3 +101,4 @@ const struct sched_policy_ops dis_policy_edf_soft = {
     .put = edf_put,
     .preempts = edf_preempts,
 };
+SCHED_POLICY(dis_policy_edf_soft);

@@ -7,9 +7,9 @@
  *          request (slice) has the earliest virtual deadline runs: short slices mean early turns,
  *          not more time. Nobody is ever further from its fair share than one request.
  * Numbers: V is kept as v0 + sum / weight, with sum = sum(w_i (v_i - v0)), all 64-bit integers.
- *          v0 is moved to floor(V) before each use, so eligibility is one comparison with v0 and
- *          no product can overflow: |v_i - V| is bounded by the lag bound, weights by 2^18. Times
- *          wrap; only differences count.
+ *          v0 is moved to floor(V) before each choice, so eligibility is one comparison with v0,
+ *          and no product can overflow: |v_i - V| is bounded by the lag bound, weights by 2^18.
+ *          Times wrap; only differences count.
  * Tree:    by virtual deadline, each node knowing the least v below it. The leftmost is usually
  *          eligible, so a pick is O(1) then, O(log n) always.
  * Invariant: (1) sum and weight cover exactly the waiting and the running context.
@@ -60,7 +60,7 @@ static struct sched_ctx *ctx_of(struct sched_tree_node *node)
 static inline void rebase(struct fair_queue *f)
 {
     s64 weight = (s64)f->weight, delta;
-    if (hx_likely(f->sum >= 0 && f->sum < weight) || weight == 0) {
+    if (hx_likely((u64)f->sum < f->weight) || weight == 0) { /* a negative one is large */
         return;
     }
     delta = f->sum / weight;
@@ -72,9 +72,29 @@ static inline void rebase(struct fair_queue *f)
     f->v0 += (u64)delta;
 }
 
+/* sched_virtual_ns(), which leaves the time of a context of one unit as it is. */
+static inline u64 virtual_ns(const struct sched_ctx *ctx, u64 ns)
+{
+    return hx_likely(ctx->weight == SCHED_WEIGHT_UNIT) ? ns : sched_virtual_ns(ctx, ns);
+}
+
 static inline void request_new(struct sched_ctx *ctx, struct fair_ctx *c)
 {
-    c->aug.node.key = c->aug.value + sched_virtual_ns(ctx, ctx->slice_ns);
+    c->aug.node.key = c->aug.value + virtual_ns(ctx, ctx->slice_ns);
+}
+
+static HX_NOINLINE void take_out_other(struct fair_queue *f, struct fair_ctx *c)
+{
+    dis_tree_remove(&f->tree, &c->aug.node, true);
+}
+
+static inline void take_out(struct fair_queue *f, struct fair_ctx *c)
+{
+    if (hx_likely(f->tree.first == &c->aug.node)) {
+        dis_tree_remove_first(&f->tree, true);
+    } else {
+        take_out_other(f, c);
+    }
 }
 
 static enum hx_status fair_init(struct sched_queue *q)
@@ -100,36 +120,39 @@ static void fair_enqueue(struct sched_queue *q, struct sched_ctx *ctx, u32 flags
 {
     struct fair_queue *f = queue_of(q);
     struct fair_ctx *c = fair_of(ctx);
-    s64 lag, back;
+    s64 lag = lag_after_sleep(f, ctx, flags), behind, offset = 0;
 
-    rebase(f);
-    lag = lag_after_sleep(f, ctx, flags);
     c->weight = ctx->weight;
-    c->aug.value = f->v0;
-    if (lag != 0 && f->weight != 0) {
-        /* Joining moves V towards the newcomer: placed lag * (W + w) / W behind, it is exactly
-         * `lag` behind once it is counted. */
-        back = (s64)sched_virtual_ns(ctx, (u64)(lag < 0 ? -lag : lag));
-        back += back * (s64)c->weight / (s64)f->weight;
-        c->aug.value -= (u64)(lag < 0 ? -back : back);
+    if (hx_likely(c->weight == SCHED_WEIGHT_UNIT)) {
+        behind = lag;
+    } else {
+        behind = (s64)sched_virtual_ns(ctx, (u64)(lag < 0 ? -lag : lag));
+        behind = lag < 0 ? -behind : behind;
     }
-    f->sum += (s64)c->weight * (s64)(c->aug.value - f->v0);
+    if (f->weight != 0) {
+        /* Joining moves V towards the newcomer: placed lag * (W + w) / W behind V, which is sum / W
+         * after v0, it is exactly `lag` behind once it is counted. */
+        offset = (f->sum - behind * (s64)c->weight) / (s64)f->weight - behind;
+    }
+    c->aug.value = f->v0 + (u64)offset;
+    f->sum += (s64)c->weight * offset;
     f->weight += c->weight;
     request_new(ctx, c);
     dis_tree_insert(&f->tree, &c->aug.node, true);
 }
 
 /* Takes ctx, which is not in the tree, out of the sums; its lag is what it is owed. */
-static void fair_leave(struct fair_queue *f, struct sched_ctx *ctx, struct fair_ctx *c)
+static inline void fair_leave(struct fair_queue *f, struct sched_ctx *ctx, struct fair_ctx *c)
 {
-    s64 behind;
-    rebase(f);
-    behind = (s64)(f->v0 - c->aug.value);
+    s64 offset = (s64)(c->aug.value - f->v0);
+    s64 behind = f->sum / (s64)f->weight - offset;
     /* virtual to real time: times weight / UNIT */
-    ctx->lag_ns = behind * (s64)c->weight / (s64)SCHED_WEIGHT_UNIT;
-    f->sum -= (s64)c->weight * (s64)(c->aug.value - f->v0);
+    ctx->lag_ns = hx_likely(c->weight == SCHED_WEIGHT_UNIT)
+                      ? behind
+                      : behind * (s64)c->weight / (s64)SCHED_WEIGHT_UNIT;
+    f->sum -= (s64)c->weight * offset;
     f->weight -= c->weight;
-    if (f->weight == 0) {
+    if (hx_unlikely(f->weight == 0)) {
         f->sum = 0;
     }
 }
@@ -137,40 +160,57 @@ static void fair_leave(struct fair_queue *f, struct sched_ctx *ctx, struct fair_
 static void fair_dequeue(struct sched_queue *q, struct sched_ctx *ctx)
 {
     struct fair_queue *f = queue_of(q);
-    dis_tree_remove(&f->tree, &fair_of(ctx)->aug.node, true);
+    take_out(f, fair_of(ctx));
     fair_leave(f, ctx, fair_of(ctx));
+}
+
+/* The earliest deadline at or below n, which is not on the left edge, among those with value <= v;
+ * there is one. */
+static struct sched_tree_node *best_below(struct sched_tree_node *n, u64 v)
+{
+    for (;;) {
+        struct sched_tree_node *l = n->child[0];
+        if (l != NULL && !dis_time_before(v, dis_tree_aug_of(l)->min)) {
+            n = l;
+        } else if (!dis_time_before(v, dis_tree_aug_of(n)->value)) {
+            return n;
+        } else {
+            n = n->child[1];
+        }
+    }
+}
+
+/* The first is not eligible: in order of deadlines, the nodes of the left edge from there to the
+ * root, each with what is to the right of it. */
+static HX_NOINLINE struct sched_ctx *best_after_first(struct fair_queue *f)
+{
+    u64 v = f->v0;
+    for (struct sched_tree_node *n = f->tree.first; n != NULL; n = dis_tree_parent(n)) {
+        struct sched_tree_node *r = n->child[1];
+        if (!dis_time_before(v, dis_tree_aug_of(n)->value)) {
+            return ctx_of(n);
+        }
+        if (r != NULL && !dis_time_before(v, dis_tree_aug_of(r)->min)) {
+            return ctx_of(best_below(r, v));
+        }
+    }
+    /* Someone is always at or below the average, but it may be the context that runs. */
+    return ctx_of(f->tree.first);
+}
+
+/* The tree is not empty. */
+static inline struct sched_ctx *best_of(struct fair_queue *f)
+{
+    struct sched_tree_node *n = f->tree.first;
+    rebase(f);
+    return hx_likely(!dis_time_before(f->v0, dis_tree_aug_of(n)->value)) ? ctx_of(n)
+                                                                         : best_after_first(f);
 }
 
 static u32 fair_pick(struct sched_queue *q)
 {
     struct fair_queue *f = queue_of(q);
-    struct sched_tree_node *n = f->tree.first, *best = NULL;
-    u64 v;
-
-    if (hx_unlikely(n == NULL)) {
-        return SCHED_ID_NONE;
-    }
-    rebase(f);
-    v = f->v0;
-    if (hx_likely(!dis_time_before(v, dis_tree_aug_of(n)->value))) {
-        return ctx_of(n)->id;
-    }
-    /* The earliest deadline among those with value <= v: go left while anything there is. */
-    n = f->tree.root;
-    while (n != NULL) {
-        struct sched_tree_node *l = n->child[0];
-        if (l != NULL && !dis_time_before(v, dis_tree_aug_of(l)->min)) {
-            n = l;
-            continue;
-        }
-        if (!dis_time_before(v, dis_tree_aug_of(n)->value)) {
-            best = n;
-            break;
-        }
-        n = n->child[1];
-    }
-    /* Someone is always at or below the average, but it may be the context that runs. */
-    return ctx_of(best != NULL ? best : f->tree.first)->id;
+    return hx_unlikely(f->tree.first == NULL) ? SCHED_ID_NONE : best_of(f)->id;
 }
 
 static u64 fair_start(struct sched_queue *q, struct sched_ctx *ctx)
@@ -178,7 +218,7 @@ static u64 fair_start(struct sched_queue *q, struct sched_ctx *ctx)
     struct fair_queue *f = queue_of(q);
     struct fair_ctx *c = fair_of(ctx);
     s64 left;
-    dis_tree_remove(&f->tree, &c->aug.node, true);
+    take_out(f, c);
     f->running = ctx;
     left = (s64)(c->aug.node.key - c->aug.value); /* of the request, virtual */
     if (hx_likely(c->weight == SCHED_WEIGHT_UNIT)) {
@@ -190,7 +230,7 @@ static u64 fair_start(struct sched_queue *q, struct sched_ctx *ctx)
 static inline void advance(struct fair_queue *f, struct sched_ctx *ctx, struct fair_ctx *c,
                            u64 ran_ns)
 {
-    u64 dv = sched_virtual_ns(ctx, ran_ns);
+    u64 dv = virtual_ns(ctx, ran_ns);
     c->aug.value += dv;
     f->sum += (s64)(dv * c->weight);
 }
@@ -198,6 +238,7 @@ static inline void advance(struct fair_queue *f, struct sched_ctx *ctx, struct f
 static void fair_charge(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns)
 {
     advance(queue_of(q), ctx, fair_of(ctx), ran_ns);
+    rebase(queue_of(q)); /* one that is alone is charged, never chosen */
 }
 
 static void fair_put(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, enum sched_put how)
@@ -214,6 +255,14 @@ static void fair_put(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, e
         request_new(ctx, c); /* the request is served, or given up */
     }
     dis_tree_insert(&f->tree, &c->aug.node, true);
+}
+
+static u32 fair_yield(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, u64 *out_slice)
+{
+    fair_put(q, ctx, ran_ns, SCHED_PUT_YIELD);
+    struct sched_ctx *next = best_of(queue_of(q));
+    *out_slice = fair_start(q, next);
+    return next->id;
 }
 
 /* A shorter request with an earlier deadline does not wait for a longer one to end. */
@@ -241,8 +290,8 @@ static u32 fair_steal(struct sched_queue *q, u32 to_cpu)
     return SCHED_ID_NONE;
 }
 
-static bool fair_check(struct fair_queue *f, struct sched_tree_node *n, s64 *sum, u64 *weight,
-                       u32 *count)
+static HX_COLD bool fair_check(struct fair_queue *f, struct sched_tree_node *n, bool edge, s64 *sum,
+                               u64 *weight, u32 *count)
 {
     struct fair_ctx *c;
     if (n == NULL) {
@@ -259,11 +308,12 @@ static bool fair_check(struct fair_queue *f, struct sched_tree_node *n, s64 *sum
             return false;
         }
     }
-    return c->aug.min == dis_tree_aug_min(n) && fair_check(f, n->child[0], sum, weight, count) &&
-           fair_check(f, n->child[1], sum, weight, count);
+    return (edge || c->aug.min == dis_tree_aug_min(n)) &&
+           fair_check(f, n->child[0], edge, sum, weight, count) &&
+           fair_check(f, n->child[1], false, sum, weight, count);
 }
 
-static bool fair_selfcheck(struct sched_queue *q)
+static HX_COLD bool fair_selfcheck(struct sched_queue *q)
 {
     struct fair_queue *f = queue_of(q);
     s64 sum = 0;
@@ -275,7 +325,7 @@ static bool fair_selfcheck(struct sched_queue *q)
         weight += c->weight;
         count++;
     }
-    return fair_check(f, f->tree.root, &sum, &weight, &count) && sum == f->sum &&
+    return fair_check(f, f->tree.root, true, &sum, &weight, &count) && sum == f->sum &&
            weight == f->weight && count == q->nr;
 }
 
@@ -290,7 +340,9 @@ const struct sched_policy_ops dis_policy_fair = {
     .start = fair_start,
     .charge = fair_charge,
     .put = fair_put,
+    .yield = fair_yield,
     .preempts = fair_preempts,
     .steal = fair_steal,
     .selfcheck = fair_selfcheck,
 };
+SCHED_POLICY(dis_policy_fair);

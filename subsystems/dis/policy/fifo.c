@@ -82,3 +82,4 @@ const struct sched_policy_ops dis_policy_fifo = {
     .charge = fifo_charge,
     .put = fifo_put,
 };
+SCHED_POLICY(dis_policy_fifo);

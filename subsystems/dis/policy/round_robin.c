@@ -83,6 +83,19 @@ static void rr_put(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, enu
     list_add_tail(list_of(q), &c->node);
 }
 
+static u32 rr_yield(struct sched_queue *q, struct sched_ctx *ctx, u64 ran_ns, u64 *out_slice)
+{
+    struct list_node *head = list_of(q), *first;
+    (void)ran_ns;
+    rr_of(ctx)->left_ns = QUANTUM_NS;
+    list_add_tail(head, &rr_of(ctx)->node);
+    first = head->next;
+    list_unlink(first);
+    ctx = HX_CONTAINER_OF((void *)first, struct sched_ctx, policy);
+    *out_slice = rr_of(ctx)->left_ns;
+    return ctx->id;
+}
+
 const struct sched_policy_ops dis_policy_round_robin = {
     .abi_version = SCHED_POLICY_ABI,
     .size = sizeof(struct sched_policy_ops),
@@ -94,4 +107,6 @@ const struct sched_policy_ops dis_policy_round_robin = {
     .start = rr_start,
     .charge = rr_charge,
     .put = rr_put,
+    .yield = rr_yield,
 };
+SCHED_POLICY(dis_policy_round_robin);

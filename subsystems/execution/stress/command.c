@@ -3,7 +3,8 @@
  * Owns:      the workers of the run under way.      Callers: the shell; the runs.
  * Context:   thread.
  * Invariant: (1) a run's free frames before and after are counted at rest: the tasks that ended are
- *            freed, grace periods are over, and no CPU keeps anything at hand.
+ *            freed, grace periods are over, no CPU keeps anything at hand, and the scheduler's
+ *            tables have the size that so many tasks need.
  *            (2) a worker's memory is freed only after it has been joined.
  */
 #include <core/cpu.h>
@@ -16,6 +17,7 @@
 #include <helix/format.h>
 #include <helix/string.h>
 #include <memory/frame.h>
+#include <memory/heap.h>
 #include <memory/trim.h>
 #include <stdarg.h>
 
@@ -23,6 +25,9 @@
 #define THREADS_MAX     8192
 #define WATCH_NS        (1 * HX_NS_PER_SEC)
 #define STALL_NS        (30 * HX_NS_PER_SEC)
+#define REST_SAME       3 /* looks in a row that find the same */
+#define REST_TRIES      50
+#define REST_NS         (10 * HX_NS_PER_MS)
 #define PRINT_MAX       10 /* lines about what was lost, or hangs */
 
 void stress_lost(struct stress_run *run, const char *fmt, ...)
@@ -69,7 +74,7 @@ static void report_stall(struct stress_run *run, const struct stress_worker *wor
         if (task->state != TASK_ZOMBIE) {
             stress_lost(run, "%s hangs in %s: %s on CPU %u, %lu operations to go", task->name,
                         workers[i].doing ? workers[i].doing : "nothing",
-                        task_state_name(task->state), task->cpu, workers[i].left);
+                        task_state_name(task_state(task)), task_cpu(task), workers[i].left);
         }
     }
 }
@@ -152,27 +157,85 @@ static void drain_frames(void *arg)
     frame_cache_drain();
 }
 
-/* inv 1 */
-static u64 free_frames_at_rest(void)
+/* inv 1. A task that ended may still be leaving its stack on another CPU, so this looks until
+ * nothing changes any more. */
+static u64 free_frames_at_rest(struct frame_usage *out)
 {
-    grace_wait();
-    task_reap();
-    memory_trim();
-    cpu_call(cpu_online_mask(), drain_frames, NULL);
-    return frame_free_count();
+    u64 last = 0;
+    for (u32 same = 0, tries = 0; same < REST_SAME && tries < REST_TRIES; tries++) {
+        grace_wait();
+        task_reap();
+        memory_trim();
+        cpu_call(cpu_online_mask(), drain_frames, NULL);
+        u64 now = frame_free_count();
+        same = now == last ? same + 1 : 0;
+        last = now;
+        HX_IGNORE(task_sleep_until(time_now_ns() + REST_NS), "a kill ends the run elsewhere");
+    }
+    frame_usage_read(out);
+    return last;
+}
+
+/* Whose frames are more or fewer than before. */
+static void print_owners(const struct frame_usage *before, const struct frame_usage *after)
+{
+    for (u32 i = FRAME_KERNEL; i < FRAME_OWNER_COUNT; i++) {
+        if (before->owners[i] != after->owners[i]) {
+            shell_printf("  %s: %lu frames before, %lu after\n", frame_owner_name(i),
+                         before->owners[i], after->owners[i]);
+        }
+    }
+    if (before->spaces != after->spaces) {
+        shell_printf("  user spaces: %lu frames before, %lu after\n", before->spaces,
+                     after->spaces);
+    }
+}
+
+static void nothing_main(void *arg)
+{
+    (void)arg;
+}
+
+/* As many tasks at once as a run can have, each worker with a child: what the scheduler's tables
+ * then grow by stays theirs, and is no leak. */
+static void grow_tables(u32 threads)
+{
+    u32 most = 2 * threads + HAL_CPUS_MAX, count = 0;
+    struct task **tasks = kzalloc(most * sizeof(struct task *));
+    while (tasks && count < most &&
+           task_create("stress table", nothing_main, NULL, &tasks[count]) == HX_OK) {
+        count++;
+    }
+    for (u32 i = 0; i < count; i++) {
+        s64 value;
+        task_start(tasks[i]);
+        HX_IGNORE(task_join(tasks[i], WAIT_FOREVER, &value), "a kill ends the run elsewhere");
+        task_put(tasks[i]);
+    }
+    kfree(tasks);
 }
 
 static bool run_one(const struct stress *stress, struct stress_run *run)
 {
-    u64 before = free_frames_at_rest(), start = time_now_ns();
+    struct frame_usage usage_before, usage_after;
+    grow_tables(run->threads);
+    u64 before = free_frames_at_rest(&usage_before), start = time_now_ns();
+    struct heap_total heap_before = heap_total_read();
     shell_printf("stress %s: seed %lu, %lu operations, %u threads, %u CPUs\n", stress->name,
                  run->seed, run->count, run->threads, cpu_online_count());
     enum hx_status status = stress->run(run);
-    u64 end = time_now_ns(), after = free_frames_at_rest();
-    s64 leaked = (s64)(before - after);
+    u64 end = time_now_ns(), after = free_frames_at_rest(&usage_after);
+    /* Of the heap what is handed out counts: a slab stays while one of its objects does. */
+    before += usage_before.owners[FRAME_HEAP];
+    after += usage_after.owners[FRAME_HEAP];
+    s64 leaked = (s64)(before - after) +
+                 ((s64)heap_total_read().bytes - (s64)heap_before.bytes) / (s64)HX_PAGE_SIZE;
     shell_printf("  attempted %lu, failed %lu, lost %lu, leaked %ld frames; %lu.%03lu s\n",
                  run->attempted, run->failed, run->lost, leaked, (end - start) / HX_NS_PER_SEC,
                  (end - start) / HX_NS_PER_MS % 1000);
+    if (leaked != 0) {
+        print_owners(&usage_before, &usage_after);
+    }
     if (status != HX_OK) {
         shell_printf("stress: %s: %s\n", stress->name, hx_status_words(status));
     }

@@ -49,10 +49,9 @@ static struct magazine no_magazine; /* empty and full at once: every use takes t
 
 void heap_site_name(vaddr_t site, char *buf, size_t size)
 {
-    const char *name;
-    u64 offset;
-    if (symbol_lookup(site, &name, &offset)) {
-        format_buffer(buf, size, "%s+0x%lx", name, offset);
+    struct symbol symbol;
+    if (symbol_lookup(site, &symbol)) {
+        format_buffer(buf, size, "%s+0x%lx", symbol.name, symbol.offset);
     } else {
         format_buffer(buf, size, "0x%lx", site);
     }
@@ -271,7 +270,7 @@ void kfree(void *p)
 /* Object caches */
 
 /* Enters the cache in the table; false when that is full. */
-static bool cache_enter(struct kmem_cache *cache)
+static HX_COLD bool cache_enter(struct kmem_cache *cache)
 {
     for (u32 i = 0; i < HAL_CPUS_MAX; i++) {
         cache->cpu[i] = &no_magazine;
@@ -289,7 +288,7 @@ static bool cache_enter(struct kmem_cache *cache)
     return number < CACHES_MAX;
 }
 
-struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align)
+HX_COLD struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align)
 {
     if (size == 0 || size > HEAP_SMALL_MAX || !hx_is_pow2(align) || align > HX_PAGE_SIZE) {
         return NULL;
@@ -319,7 +318,7 @@ void kmem_cache_free(struct kmem_cache *cache, void *object)
 }
 
 /* Empties this CPU's magazine of the cache, and gives the magazine back too. */
-static void drain(void *arg)
+static HX_COLD void drain(void *arg)
 {
     struct kmem_cache *cache = arg;
     u64 state = hal_irq_save();
@@ -359,7 +358,7 @@ void heap_trim(void)
     everywhere(drain_all, NULL);
 }
 
-enum hx_status kmem_cache_destroy(struct kmem_cache *cache)
+HX_COLD enum hx_status kmem_cache_destroy(struct kmem_cache *cache)
 {
     everywhere(drain, cache);
     u64 state = spin_lock_irq(&heap.lock);
@@ -377,7 +376,7 @@ enum hx_status kmem_cache_destroy(struct kmem_cache *cache)
 
 /* Usage */
 
-bool heap_usage_read(u32 index, struct heap_cache_usage *out)
+HX_COLD bool heap_usage_read(u32 index, struct heap_cache_usage *out)
 {
     if (index >= CACHES_MAX) {
         return false;
@@ -400,12 +399,24 @@ bool heap_usage_read(u32 index, struct heap_cache_usage *out)
     return true;
 }
 
+struct heap_total heap_total_read(void)
+{
+    struct heap_cache_usage u;
+    struct heap_total total = {.bytes = heap_large_bytes()};
+    for (u32 i = 0; heap_usage_read(i, &u); i++) {
+        u64 out = u.name ? u.objects - u.at_hand : 0;
+        total.objects += out;
+        total.bytes += out * u.stride;
+    }
+    return total;
+}
+
 u64 heap_large_bytes(void)
 {
     return __atomic_load_n(&heap.large_pages, __ATOMIC_RELAXED) << HX_PAGE_SHIFT;
 }
 
-enum hx_status memory_init_heap(void)
+HX_COLD enum hx_status memory_init_heap(void)
 {
     u32 class = 0;
     for (u32 i = 0; i < FINE_STEPS; i++) {

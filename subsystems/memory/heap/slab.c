@@ -21,7 +21,7 @@ static u16 *link_of(const struct kmem_cache *cache, u32 slab, u32 object)
     return (u16 *)((u8 *)slab_object(cache, slab, object) + cache->link);
 }
 
-void slab_cache_init(struct kmem_cache *cache, const char *name, size_t size, size_t align)
+HX_COLD void slab_cache_init(struct kmem_cache *cache, const char *name, size_t size, size_t align)
 {
     cache->name = name;
     cache->size = (u32)size;

@@ -103,13 +103,15 @@ static void buddy_add(void *index, u32 first, u32 count)
 
 static void buddy_remove(void *index, u32 first, u32 count)
 {
-    for (u32 at = first, step; at < first + count; at += step) {
-        step = 1;
-        if (frame_table[at].owner == FRAME_FREE && frame_table[at].mark != 0) {
-            u32 order = frame_table[at].mark - 1u;
-            block_remove(index, at, order);
+    const struct frame *table = frame_table, *end = table + first + count;
+    for (const struct frame *f = table + first; f < end;) {
+        u32 step = 1;
+        if (f->owner == FRAME_FREE && f->mark != 0) {
+            u32 order = f->mark - 1u;
+            block_remove(index, (u32)(f - table), order);
             step = 1u << order;
         }
+        f += step;
     }
 }
 

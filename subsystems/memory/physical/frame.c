@@ -49,6 +49,9 @@ static struct {
     u32 range_count;                          /* I */
     u64 total;                                /* I */
     u64 free;                                 /* l: inv 2 */
+    void *stale;                              /* l: the index of one that was ejected */
+    u32 stale_frames;                         /* l */
+    u64 pause;                                /* l: longest step of the last switch, cycles */
     u32 fail_after;                           /* a: 0 off */
     struct frame_cache caches[HAL_CPUS_MAX];
 } frames = {.lock = SPINLOCK_INIT("frames", LOCK_RANK_FRAME)};
@@ -65,7 +68,8 @@ static const char *const owner_names[] = {
     [FRAME_INDEX] = "frame-index", [FRAME_PAGE_TABLE] = "page-table",
     [FRAME_HEAP] = "heap",         [FRAME_STACK] = "stack",
     [FRAME_OBJECT] = "object",     [FRAME_SHARED] = "shared",
-    [FRAME_DRIVER] = "driver",     [FRAME_TEST] = "test",
+    [FRAME_FILE] = "file",         [FRAME_DRIVER] = "driver",
+    [FRAME_TEST] = "test",
 };
 _Static_assert(HX_ARRAY_SIZE(owner_names) == FRAME_OWNER_COUNT, "an owner without a name");
 
@@ -134,12 +138,24 @@ static HX_COLD void eject_locked(const struct frame_alloc_ops *guilty, u32 pfn)
 {
     log_error("memory", "frame allocator %s gave away frame 0x%x, which is not free: ejected",
               guilty->name, pfn);
+    if (frames.index_frames > 0) { /* not freed here, under its own lock: the next switch does */
+        frames.stale = frames.index;
+        frames.stale_frames = frames.index_frames;
+    }
     frames.ops = &frame_bump_ops;
     frames.index = bump_storage;
-    frames.index_frames = 0; /* the guilty one's stays taken, for who wants to know what happened */
+    frames.index_frames = 0;
     frames.next = NULL;
     frames.moved = 0;
     frame_bump_ops.init(frames.index, frames.ranges, frames.range_count);
+    for (u32 i = 0; i < frames.range_count; i++) { /* what it wrote there would mislead the next */
+        struct frame *end = frame_table + frames.ranges[i].end;
+        for (struct frame *f = frame_table + frames.ranges[i].first; f < end; f++) {
+            if (f->owner == FRAME_FREE) {
+                f->mark = 0;
+            }
+        }
+    }
 }
 
 static u32 ask_locked(enum frame_zone zone, u32 order)
@@ -247,7 +263,7 @@ static void zeroed_flush(struct frame_cache *cache)
     spin_unlock(&frames.lock);
 }
 
-void frame_cache_drain(void)
+HX_COLD void frame_cache_drain(void)
 {
     u64 state = hal_irq_save();
     struct frame_cache *cache = &frames.caches[hal_cpu_number()];
@@ -451,7 +467,7 @@ u64 frame_total_count(void)
     return frames.total;
 }
 
-static void for_each_frame(void (*visit)(void *ctx, u32 pfn), void *ctx)
+static HX_COLD void for_each_frame(void (*visit)(void *ctx, u32 pfn), void *ctx)
 {
     for (u32 i = 0; i < frames.range_count; i++) {
         for (u32 pfn = frames.ranges[i].first; pfn < frames.ranges[i].end; pfn++) {
@@ -473,7 +489,7 @@ static void usage_visit(void *ctx, u32 pfn)
     }
 }
 
-void frame_usage_read(struct frame_usage *out)
+HX_COLD void frame_usage_read(struct frame_usage *out)
 {
     *out = (struct frame_usage){.total = frames.total};
     for_each_frame(usage_visit, out);
@@ -491,7 +507,7 @@ static void owner_visit(void *ctx, u32 pfn)
     c->count += HX_READ_ONCE(frame_table[pfn].owner) == c->owner;
 }
 
-u64 frame_count_owner(u32 owner)
+HX_COLD u64 frame_count_owner(u32 owner)
 {
     struct owner_count c = {.owner = owner};
     for_each_frame(owner_visit, &c);
@@ -527,13 +543,14 @@ static void move_chunk_locked(u32 first, struct frame_range range)
 {
     u32 low = (u32)hx_max_u64(first, range.first);
     u32 high = (u32)hx_min_u64((u64)first + CHUNK, range.end);
-    for (u32 at = low; at < high;) {
-        u32 run = at;
-        while (run < high && frame_table[run].owner == FRAME_FREE) {
+    const struct frame *table = frame_table, *end = table + high;
+    for (const struct frame *at = table + low; at < end;) {
+        const struct frame *run = at;
+        while (run < end && run->owner == FRAME_FREE) {
             run++;
         }
         if (run > at) {
-            frames.next->add(frames.next_index, at, run - at);
+            frames.next->add(frames.next_index, (u32)(at - table), (u32)(run - at));
         }
         at = run + 1;
     }
@@ -544,6 +561,7 @@ static void move_chunk_locked(u32 first, struct frame_range range)
 static bool move_chunk(u32 first)
 {
     u64 state = spin_lock_irq(&frames.lock);
+    u64 begin = hal_cycles_read();
     bool going_on = frames.next != NULL;
     if (going_on) {
         frames.ops->remove(frames.index, first, CHUNK);
@@ -554,6 +572,7 @@ static bool move_chunk(u32 first)
         }
         frames.moved = first + CHUNK;
     }
+    frames.pause = hx_max_u64(frames.pause, hal_cycles_read() - begin);
     spin_unlock_irq(&frames.lock, state);
     return going_on;
 }
@@ -563,7 +582,7 @@ static u32 storage_order(size_t bytes)
     return bytes <= HX_PAGE_SIZE ? 0 : hx_log2_floor((bytes - 1) >> HX_PAGE_SHIFT) + 1;
 }
 
-enum hx_status frame_allocator_switch(const struct frame_alloc_ops *ops)
+HX_COLD enum hx_status frame_allocator_switch(const struct frame_alloc_ops *ops)
 {
     if (ops->abi_version != FRAME_ALLOC_ABI || ops->size != sizeof(*ops)) {
         return HX_ERR_ABI;
@@ -580,6 +599,7 @@ enum hx_status frame_allocator_switch(const struct frame_alloc_ops *ops)
     u64 state = spin_lock_irq(&frames.lock);
     bool busy = frames.next != NULL;
     if (!busy) {
+        frames.pause = 0;
         frames.next_index = index;
         frames.next = ops;
     }
@@ -609,14 +629,25 @@ enum hx_status frame_allocator_switch(const struct frame_alloc_ops *ops)
         old_frames = 1u << order;
         status = HX_ERR_BAD_STATE;
     }
+    void *stale = frames.stale;
+    u32 stale_frames = frames.stale_frames;
+    frames.stale_frames = 0;
     spin_unlock_irq(&frames.lock, state);
     if (old_frames > 0) {
         frame_free_run(hal_virt_to_phys(old), old_frames);
     }
+    if (stale_frames > 0) {
+        frame_free_run(hal_virt_to_phys(stale), stale_frames);
+    }
     return status;
 }
 
-bool frame_allocator_check(void)
+u64 frame_allocator_pause(void)
+{
+    return frames.pause;
+}
+
+HX_COLD bool frame_allocator_check(void)
 {
     u64 state = spin_lock_irq(&frames.lock);
     u64 count = 0;
@@ -631,9 +662,9 @@ bool frame_allocator_check(void)
     return right;
 }
 
-void frame_allocator_start(const struct frame_alloc_ops *ops, void *storage,
-                           const struct frame_range *ranges, u32 range_count,
-                           const struct frame_range *free, u32 free_count)
+HX_COLD void frame_allocator_start(const struct frame_alloc_ops *ops, void *storage,
+                                   const struct frame_range *ranges, u32 range_count,
+                                   const struct frame_range *free, u32 free_count)
 {
     frames.ranges = ranges;
     frames.range_count = range_count;

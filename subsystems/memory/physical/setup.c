@@ -9,6 +9,7 @@
  *            FRAME_NONE.  (2) frame 0 is nobody's: physical address 0 means "none" in many places.
  */
 #include <core/init.h>
+#include <core/orchestrator.h>
 #include <core/memory.h>
 #include <hal/mmu.h>
 #include <helix/bits.h>
@@ -18,6 +19,7 @@
 #include <memory/early.h>
 #include <memory/frame.h>
 #include <memory/frame_alloc.h>
+#include <memory/heap.h>
 
 #define CHUNK      (1u << FRAME_ORDER_MAX)
 #define TABLE_SIZE ((u64)FRAME_NO_PFN * sizeof(struct frame))
@@ -255,6 +257,27 @@ u64 memory_release_boot(paddr_t base, u64 size)
     return count;
 }
 
+static void failure_begin(const char *name, void (*fail_after)(u32 n))
+{
+    u64 n;
+    const char *word = cmdline_get(name);
+    if (word && str_to_u64(word, &n)) {
+        fail_after((u32)hx_min_u64(n, UINT32_MAX));
+    }
+}
+
+void memory_failures_begin(void)
+{
+    failure_begin("heapfail", heap_fail_after);
+    failure_begin("framefail", frame_fail_after);
+}
+
+void memory_failures_end(void)
+{
+    heap_fail_after(0);
+    frame_fail_after(0);
+}
+
 /* The host's words arrive after the frames: what they choose is exchanged while the system runs. */
 static enum hx_status apply_words(void)
 {
@@ -262,5 +285,4 @@ static enum hx_status apply_words(void)
     return chosen == frame_allocator() ? HX_OK : frame_allocator_switch(chosen);
 }
 
-static const struct init_step frames_step = {"frame allocator", apply_words};
-HX_SET_ADD(init_steps, frames_step);
+COMPONENT(frames, .name = "frames", .version = "1.0", .needs = "kernel", .init = apply_words);

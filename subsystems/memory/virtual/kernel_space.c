@@ -43,9 +43,9 @@ static struct {
         u32 flags;
     } devices[DEVICE_MAPS_MAX];
     u32 device_count;
-    vaddr_t device_next;
+    u64 device_used;      /* bytes from DEVICE_BASE */
     struct spinlock lock; /* page tables, devices */
-} space = {.device_next = DEVICE_BASE, .lock = SPINLOCK_INIT("kernel space", LOCK_RANK_SPACE)};
+} space = {.lock = SPINLOCK_INIT("kernel space", LOCK_RANK_SPACE)};
 
 enum hx_status hal_event_table_alloc(paddr_t *out_frame)
 {
@@ -228,9 +228,9 @@ static void keep_early_device(void)
     }
     space.devices[space.device_count].pa = space.boot->early_device;
     space.devices[space.device_count].size = HX_PAGE_SIZE;
-    space.devices[space.device_count].va = space.device_next;
+    space.devices[space.device_count].va = DEVICE_BASE + space.device_used;
     space.devices[space.device_count++].flags = MAP_DEVICE;
-    space.device_next += 2 * HX_PAGE_SIZE;
+    space.device_used += 2 * HX_PAGE_SIZE;
 }
 
 enum hx_status memory_init(const struct boot_info *info)
@@ -324,11 +324,10 @@ static enum hx_status device_map_locked(paddr_t page, paddr_t end, u32 flags, va
         }
     }
     u64 length = end - page;
-    if (space.device_count == DEVICE_MAPS_MAX ||
-        length > DEVICE_BASE + DEVICE_SIZE - space.device_next) {
+    if (space.device_count == DEVICE_MAPS_MAX || length > DEVICE_SIZE - space.device_used) {
         return HX_ERR_NO_SPACE;
     }
-    vaddr_t va = space.device_next;
+    vaddr_t va = DEVICE_BASE + space.device_used;
     if (length >= HX_MIB(2)) { /* large framebuffers get large pages */
         va = hx_align_up(va, HX_MIB(2)) + (page & (HX_MIB(2) - 1));
     }
@@ -341,7 +340,7 @@ static enum hx_status device_map_locked(paddr_t page, paddr_t end, u32 flags, va
     space.devices[space.device_count].size = length;
     space.devices[space.device_count].va = va;
     space.devices[space.device_count++].flags = flags;
-    space.device_next = va + length + HX_PAGE_SIZE; /* a hole catches runaways */
+    space.device_used = va + length + HX_PAGE_SIZE - DEVICE_BASE; /* a hole catches runaways */
     *out_va = va;
     return HX_OK;
 }
@@ -444,12 +443,89 @@ void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables)
     tables_release(tables);
 }
 
+/* Splitting where that hides the page (hal_mmu.split_hides): any CPU may have a task, a stack
+ * frame's target or a page table in it. So all CPUs come together with interrupts masked, and the
+ * last to come splits while the others wait; what they touch lies in the image and on their stacks,
+ * which are made of single pages. */
+struct splitting {
+    vaddr_t va, end;
+    u32 expected;
+    u32 arrived, done; /* a */
+    enum hx_status status;
+};
+
+static void split_together(void *arg)
+{
+    struct splitting *s = arg;
+    if (__atomic_add_fetch(&s->arrived, 1, __ATOMIC_ACQ_REL) < s->expected) {
+        while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
+            hal_cpu_relax();
+        }
+        return;
+    }
+    spin_lock(&space.lock);
+    s->status = hal_mmu.split(&hal_kernel_space, s->va);
+    if (s->status == HX_OK && s->end != 0) {
+        s->status = hal_mmu.split(&hal_kernel_space, s->end);
+    }
+    spin_unlock(&space.lock);
+    __atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
+}
+
+static bool is_inside_page_locked(vaddr_t va)
+{
+    struct hal_mapping m;
+    return hal_mmu.query(&hal_kernel_space, va, &m) == HX_OK && m.va != va;
+}
+
+/* Makes both ends of a range the borders of pages, which the change that follows would do as well,
+ * but unseen. */
+static enum hx_status split_ends(vaddr_t va, u64 size)
+{
+    u64 mask = cpu_online_mask();
+    if (!hal_mmu.split_hides || (mask & (mask - 1)) == 0 ||
+        !hx_is_aligned(va | size, HX_PAGE_SIZE)) {
+        return HX_OK;
+    }
+    u64 irqs = spin_lock_irq(&space.lock);
+    bool needed = is_inside_page_locked(va) || is_inside_page_locked(va + size);
+    spin_unlock_irq(&space.lock, irqs);
+    if (!needed) {
+        return HX_OK;
+    }
+    struct splitting s = {.va = va, .end = va + size};
+    for (u64 left = mask; left; left &= left - 1) {
+        s.expected++;
+    }
+    cpu_call(mask, split_together, &s);
+    return s.status;
+}
+
 enum hx_status kernel_unmap(vaddr_t va, u64 size)
 {
     paddr_t tables = 0;
-    enum hx_status status = kernel_unmap_begin(va, size, &tables);
+    enum hx_status status = split_ends(va, size);
+    if (status != HX_OK) {
+        return status;
+    }
+    status = kernel_unmap_begin(va, size, &tables);
     if (status == HX_OK || tables) {
         kernel_unmap_end(va, size, &tables);
+    }
+    return status;
+}
+
+enum hx_status kernel_protect(vaddr_t va, u64 size, u32 flags)
+{
+    enum hx_status status = split_ends(va, size);
+    if (status != HX_OK) {
+        return status;
+    }
+    u64 irqs = spin_lock_irq(&space.lock);
+    status = hal_mmu.protect(&hal_kernel_space, va, size, flags | MAP_GLOBAL);
+    spin_unlock_irq(&space.lock, irqs);
+    if (status == HX_OK) {
+        kernel_flush(va, size);
     }
     return status;
 }

@@ -31,7 +31,7 @@ _Static_assert((MEMORY_OBJECT_MAX >> HX_PAGE_SHIFT) * sizeof(u32) + sizeof(struc
                    HEAP_LARGE_MAX,
                "the largest object's array fits one allocation");
 
-enum hx_status memory_object_create(u64 size, struct memory_object **out_object)
+HX_COLD enum hx_status memory_object_create(u64 size, struct memory_object **out_object)
 {
     if (size == 0 || size > MEMORY_OBJECT_MAX) {
         return HX_ERR_INVALID;

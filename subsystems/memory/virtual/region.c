@@ -3,6 +3,9 @@
  * Owns:      the arrays.        Callers: space.c, under the space's lock.     Context: thread.
  * Invariant: (1) list[0 .. count) ascends, no two overlap, none is empty.  (2) what is reserved is
  *            there: spare_count spares, and capacity for them.
+ *            (3) capacity is 0 or FIRST_CAPACITY times a power of two, and at most
+ *            SPACE_REGIONS_MAX. (4) no gap in [dense, dense_end): what is removed there moves
+ *            dense_end down, so that region_gap() need not begin at the first region every time.
  * An array beats a tree here: a process has some tens of regions and SPACE_REGIONS_MAX at most; a
  * search is a few comparisons in adjacent memory, and most changes are near its end.
  */
@@ -15,6 +18,10 @@
 
 #define FIRST_CAPACITY 16
 #define SPARES_MAX     4 /* kept; more are freed */
+
+_Static_assert(SPACE_REGIONS_MAX % FIRST_CAPACITY == 0 &&
+                   (SPACE_REGIONS_MAX & (SPACE_REGIONS_MAX - 1)) == 0,
+               "doubling ends at the limit; inv 3");
 
 void region_map_init(struct region_map *map)
 {
@@ -53,7 +60,7 @@ void region_map_fini(struct region_map *map)
     region_map_init(map);
 }
 
-enum hx_status region_reserve(struct region_map *map, u32 n)
+enum hx_status region_reserve_more(struct region_map *map, u32 n)
 {
     HX_ASSERT(n <= SPARES_MAX);
     if (map->count + n > SPACE_REGIONS_MAX) {
@@ -82,14 +89,12 @@ enum hx_status region_reserve(struct region_map *map, u32 n)
     return HX_OK;
 }
 
-u32 region_find(struct region_map *map, vaddr_t va)
+u32 region_search(struct region_map *map, vaddr_t va)
 {
-    u32 hint = map->hint;
-    if (hint <= map->count && (hint == map->count || map->list[hint]->end > va) &&
-        (hint == 0 || map->list[hint - 1]->end <= va)) {
-        return hint; /* a program maps, touches and unmaps the same places */
-    }
     u32 low = 0, high = map->count; /* the answer is in [low, high] */
+    if (high == 0 || map->list[high - 1]->end <= va) {
+        return high;
+    }
     while (low < high) {
         u32 middle = low + (high - low) / 2;
         if (map->list[middle]->end > va) {
@@ -102,33 +107,44 @@ u32 region_find(struct region_map *map, vaddr_t va)
     return low;
 }
 
-struct region *region_at(struct region_map *map, vaddr_t va)
-{
-    u32 i = region_find(map, va);
-    return i < map->count && map->list[i]->start <= va ? map->list[i] : NULL;
-}
-
 bool region_is_free(struct region_map *map, vaddr_t start, vaddr_t end)
 {
     u32 i = region_find(map, start);
     return i == map->count || map->list[i]->start >= end;
 }
 
-bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start)
+bool region_gap(struct region_map *map, vaddr_t first, vaddr_t limit, u64 size, vaddr_t *out_start,
+                u32 *out_index)
 {
-    u32 i = region_find(map, first);
-    for (; i < map->count && first < limit; i++) {
-        const struct region *r = map->list[i];
-        if (r->start > first && r->start - first >= size) {
-            break;
-        }
-        first = r->end;
+    vaddr_t at = first;
+    if (map->dense == first && map->dense_end > first) {
+        at = map->dense_end; /* inv 4 */
     }
-    if (first >= limit || limit - first < size) {
+    bool dense = true;
+    u32 i = region_find(map, at);
+    for (; i < map->count && at < limit; i++) {
+        const struct region *r = map->list[i];
+        if (r->start > at) {
+            if (dense) {
+                map->dense = first;
+                map->dense_end = at;
+                dense = false;
+            }
+            if (r->start - at >= size) {
+                break;
+            }
+        }
+        at = r->end;
+    }
+    if (dense) {
+        map->dense = first;
+        map->dense_end = at;
+    }
+    if (at >= limit || limit - at < size) {
         return false;
     }
-    map->hint = i; /* of the region behind the gap: region_add() begins there */
-    *out_start = first;
+    *out_start = at;
+    *out_index = i;
     return true;
 }
 
@@ -156,9 +172,8 @@ static void insert(struct region_map *map, u32 i, struct region *r)
     map->count++;
 }
 
-void region_add(struct region_map *map, const struct region *model)
+void region_add_at(struct region_map *map, u32 i, const struct region *model)
 {
-    u32 i = region_find(map, model->start);
     HX_DEBUG_ASSERT(i == map->count || map->list[i]->start >= model->end); /* inv 1 */
     if (i > 0 && alike(map->list[i - 1], model)) {
         map->list[i - 1]->end = model->end;
@@ -169,7 +184,13 @@ void region_add(struct region_map *map, const struct region *model)
     struct region *r = spare_pop(map);
     *r = *model;
     insert(map, i, r);
+    map->hint = i;
     region_join(map, i);
+}
+
+void region_add(struct region_map *map, const struct region *model)
+{
+    region_add_at(map, region_find(map, model->start), model);
 }
 
 struct region_range region_range_find(struct region_map *map, vaddr_t start, vaddr_t end)
@@ -190,21 +211,42 @@ struct region_range region_range_find(struct region_map *map, vaddr_t start, vad
     return range;
 }
 
+/* Makes the region begin at va, which lies in it. */
+static void begin_at(struct region *r, vaddr_t va)
+{
+    u64 skipped = va - r->start;
+    r->start = va;
+    r->offset += skipped;
+    if (r->data) {
+        r->data = skipped < r->data_size ? r->data + skipped : NULL;
+        r->data_size -= r->data ? skipped : r->data_size;
+    }
+}
+
 static void cut(struct region_map *map, u32 i, vaddr_t va)
 {
     struct region *low = map->list[i], *high = spare_pop(map);
-    u64 skipped = va - low->start;
     *high = *low;
-    high->start = low->end = va;
-    high->offset += skipped;
+    begin_at(high, va);
+    low->end = va;
     if (high->object) {
         memory_object_get(high->object);
     }
-    if (high->data) {
-        high->data = skipped < high->data_size ? high->data + skipped : NULL;
-        high->data_size -= high->data ? skipped : high->data_size;
-    }
     insert(map, i + 1, high);
+}
+
+void region_trim(struct region_map *map, u32 i, vaddr_t start, vaddr_t end)
+{
+    struct region *r = map->list[i];
+    vaddr_t gone = start > r->start ? start : r->start;
+    if (start > r->start) {
+        r->end = start;
+    } else {
+        begin_at(r, end);
+    }
+    if (gone < map->dense_end) {
+        map->dense_end = gone; /* inv 4 */
+    }
 }
 
 void region_range_cut(struct region_map *map, struct region_range *range, vaddr_t start,
@@ -225,6 +267,9 @@ void region_range_cut(struct region_map *map, struct region_range *range, vaddr_
 void region_remove(struct region_map *map, u32 i)
 {
     struct region *r = map->list[i];
+    if (r->start < map->dense_end) {
+        map->dense_end = r->start; /* inv 4 */
+    }
     map->count--;
     for (; i < map->count; i++) {
         map->list[i] = map->list[i + 1];

@@ -19,6 +19,10 @@
  * of the space's own. A map that would raise it above what is free and what stands behind such
  * pages already (`backed`), less a reserve, is refused; so a touch does not fail later. The reserve
  * is for what is not counted: page tables, the kernel's own.
+ *            (6) a large page is one leaf over LARGE_PAGES frames of the space's own, each with an
+ *            entry of its own in the frame table. It is split before a part of it changes, so that
+ *            what can fail has been done when the change begins; copy-on-write pages, objects'
+ * pages and data are single.
  */
 #include <core/cpu.h>
 #include <core/sync.h>
@@ -36,6 +40,9 @@
 #include <memory/region.h>
 
 #define GATHER_SHARED 32
+#define LARGE_ORDER   9
+#define LARGE_SIZE    HX_MIB(2)
+#define LARGE_PAGES   (1u << LARGE_ORDER)
 #define RESERVE_SHIFT 6   /* a 64th of the machine, and at least */
 #define RESERVE_MIN   256 /* frames */
 
@@ -43,10 +50,11 @@
 struct space {
     struct mutex lock;
     struct hal_space hal;  /* l; root I */
-    u64 active;            /* a: CPUs that have its tables loaded; inv 3 */
+    u64 active;            /* a: CPUs to flush, where each has to be asked; inv 3 */
     struct region_map map; /* l */
     u64 resident, limit;   /* l; inv 2 */
     u64 committed;         /* l: its part of spaces.committed */
+    bool large;            /* l: it has, or had, large pages; inv 6 */
     u32 owner;             /* I: FRAME_FIRST_SPACE + number */
     bool dying;            /* no CPU has its tables loaded, and none will */
 };
@@ -55,9 +63,8 @@ _Static_assert(FRAME_FIRST_SPACE + SPACES_MAX <= FRAME_OWNER_END,
                "every space has an owner number");
 
 static struct {
-    u64 numbers[SPACES_MAX / 64];        /* a: in use */
-    struct space *current[HAL_CPUS_MAX]; /* its CPU with interrupts masked */
-    u64 committed, backed;               /* a: pages, frames; inv 5 */
+    u64 numbers[SPACES_MAX / 64]; /* a: in use */
+    u64 committed, backed;        /* a: pages, frames; inv 5 */
 } spaces;
 
 /* Numbers */
@@ -124,19 +131,45 @@ static void back(u64 frames)
 
 void space_activate(struct space *space)
 {
-    struct space **current = &spaces.current[hal_cpu_number()], *before = *current;
+    u32 cpu = hal_cpu_number();
+    struct space *before = cpus[cpu].space;
     if (space == before) {
         return;
     }
-    u64 bit = 1ull << hal_cpu_number();
-    if (space) {
+    u64 bit = 1ull << cpu;
+    if (!hal_mmu.flush_is_global && space) {
         __atomic_fetch_or(&space->active, bit, __ATOMIC_SEQ_CST); /* inv 3 */
     }
-    *current = space;
     hal_mmu.activate(space ? &space->hal : &hal_kernel_space);
-    if (before) {
+    __atomic_store_n(&cpus[cpu].space, space, __ATOMIC_RELEASE);
+    if (!hal_mmu.flush_is_global && before) {
         __atomic_fetch_and(&before->active, ~bit, __ATOMIC_SEQ_CST);
     }
+}
+
+void space_switch(struct cpu *cpu, struct space *from, struct space *to)
+{
+    u64 bit = 1ull << cpu->hal.number;
+    if (!hal_mmu.flush_is_global) {
+        __atomic_fetch_or(&to->active, bit, __ATOMIC_SEQ_CST); /* inv 3 */
+    }
+    hal_space_load(&to->hal);
+    __atomic_store_n(&cpu->space, to, __ATOMIC_RELEASE);
+    if (!hal_mmu.flush_is_global) {
+        __atomic_fetch_and(&from->active, ~bit, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* The CPUs that have it loaded, once nothing can load it any more. */
+static u64 loaded_on(const struct space *space)
+{
+    u64 mask = 0;
+    for (u32 cpu = 0; cpu < HX_ARRAY_SIZE(cpus); cpu++) {
+        if (__atomic_load_n(&cpus[cpu].space, __ATOMIC_ACQUIRE) == space) {
+            mask |= 1ull << cpu;
+        }
+    }
+    return mask;
 }
 
 struct shootdown {
@@ -175,7 +208,7 @@ static void flush(struct space *space, vaddr_t low, vaddr_t high)
 
 static void leave_here(void *arg)
 {
-    if (spaces.current[hal_cpu_number()] == arg) {
+    if (cpu_this()->space == arg) {
         space_activate(NULL);
     }
 }
@@ -227,9 +260,11 @@ static u32 remove_leaf(void *ctx, const struct hal_mapping *m)
     struct gather *g = ctx;
     struct frame *f = frame_at(m->pa);
     if (f->owner == g->space->owner) {
-        f->next = g->own;
-        g->own = frame_number(m->pa);
-        g->space->resident--;
+        for (u64 i = m->size >> HX_PAGE_SHIFT; i-- > 0;) {
+            f[i].next = g->own;
+            g->own = frame_number(m->pa) + (u32)i;
+        }
+        g->space->resident -= m->size >> HX_PAGE_SHIFT;
     } else if (f->owner == FRAME_SHARED) {
         if (g->shared_count == GATHER_SHARED) {
             gather_end(g); /* this leaf is still in; those before it are not */
@@ -255,10 +290,43 @@ static void update_pages(struct space *space, vaddr_t start, vaddr_t end, hal_up
                          void *ctx)
 {
     enum hx_status status = hal_mmu.update(&space->hal, start, end - start, fn, ctx);
-    HX_ASSERT(status == HX_OK); /* user leaves are single pages */
+    HX_ASSERT(status == HX_OK); /* no large page reaches out of the range: inv 6 */
 }
 
-static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
+/* Makes both ends of a range the borders of pages. Return: HX_OK, HX_ERR_NO_MEMORY. */
+static HX_NOINLINE enum hx_status split_ends(struct space *space, vaddr_t start, vaddr_t end)
+{
+    enum hx_status status = hal_mmu.split(&space->hal, start);
+    return status == HX_OK && end < USER_SPACE_END ? hal_mmu.split(&space->hal, end) : status;
+}
+
+static HX_ALWAYS_INLINE enum hx_status split_for(struct space *space, vaddr_t start, vaddr_t end)
+{
+    return hx_likely(!space->large) ? HX_OK : split_ends(space, start, end);
+}
+
+/* The same as remove_pages() for a single page, which it nearly always is. False: it is absent, or
+ * there is more to do. */
+static HX_ALWAYS_INLINE bool remove_page(struct space *space, vaddr_t page)
+{
+    paddr_t pa;
+    if (hx_unlikely(hal_mmu.page_unmap(&space->hal, page, &pa) != HX_OK)) {
+        return false;
+    }
+    flush(space, page, page + HX_PAGE_SIZE);
+    u32 owner = frame_at(pa)->owner;
+    if (hx_likely(owner == space->owner)) {
+        space->resident--;
+        frame_free(pa);
+        back((u64)-1);
+    } else if (owner == FRAME_SHARED) {
+        space->resident--;
+        back((u64)0 - frame_put(pa));
+    }
+    return true;
+}
+
+static HX_NOINLINE void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 {
     struct gather g;
     gather_begin(&g, space);
@@ -269,7 +337,7 @@ static void remove_pages(struct space *space, vaddr_t start, vaddr_t end)
 
 /* Creation and end */
 
-enum hx_status space_create(u64 limit_pages, struct space **out_space)
+HX_COLD enum hx_status space_create(u64 limit_pages, struct space **out_space)
 {
     struct space *space = kzalloc(sizeof(*space));
     if (!space) {
@@ -295,11 +363,11 @@ enum hx_status space_create(u64 limit_pages, struct space **out_space)
     return HX_OK;
 }
 
-void space_destroy(struct space *space)
+HX_COLD void space_destroy(struct space *space)
 {
-    u64 active = __atomic_load_n(&space->active, __ATOMIC_SEQ_CST);
-    if (active) {
-        cpu_call(active, leave_here, space);
+    u64 loaded = loaded_on(space);
+    if (loaded) {
+        cpu_call(loaded, leave_here, space);
     }
     space->dying = true;
     struct gather g;
@@ -310,7 +378,7 @@ void space_destroy(struct space *space)
     }
     gather_end(&g);
     tables_release(&space->hal.freed);
-    HX_ASSERT(space->resident == 0 && space->active == 0); /* inv 2, 3 */
+    HX_ASSERT(space->resident == 0 && loaded_on(space) == 0); /* inv 2 */
     for (u32 i = 0; i < space->map.count; i++) {
         if (space->map.list[i]->object) {
             memory_object_put(space->map.list[i]->object);
@@ -341,32 +409,27 @@ u32 space_owner(const struct space *space)
 
 /* Regions */
 
-static bool flags_are_valid(u32 flags, u32 allowed)
+static HX_ALWAYS_INLINE bool flags_are_valid(u32 flags, u32 allowed)
 {
     return !(flags & ~allowed) &&
            (flags & (SPACE_WRITE | SPACE_EXEC)) != (SPACE_WRITE | SPACE_EXEC);
 }
 
 /* Rounds a range to pages and checks that user memory holds it. */
-static bool range_is_valid(vaddr_t address, u64 *size)
+static HX_ALWAYS_INLINE bool range_is_valid(vaddr_t address, u64 *size)
 {
     return *size > 0 && hx_align_up_checked(*size, HX_PAGE_SIZE, size) &&
            hx_is_aligned(address, HX_PAGE_SIZE) && hx_range_fits(address, *size, USER_SPACE_END);
 }
 
-static bool request_is_valid(const struct space_request *r, u64 *size)
+static bool backing_is_valid(const struct space_request *r, u64 size)
 {
-    if (!range_is_valid(r->address, size) ||
-        !flags_are_valid(r->flags, SPACE_WRITE | SPACE_EXEC | SPACE_PRIVATE) ||
-        (r->address != 0 && r->address < SPACE_LOWEST)) {
-        return false;
-    }
     switch (r->backing) {
     case SPACE_OBJECT:
         return r->object && hx_is_aligned(r->offset, HX_PAGE_SIZE) &&
-               hx_range_fits(r->offset, *size, memory_object_size(r->object));
+               hx_range_fits(r->offset, size, memory_object_size(r->object));
     case SPACE_DATA:
-        return r->data_size <= *size && (r->data || r->data_size == 0);
+        return r->data_size <= size && (r->data || r->data_size == 0);
     case SPACE_ANONYMOUS:
     case SPACE_GUARD:
         return true;
@@ -375,44 +438,100 @@ static bool request_is_valid(const struct space_request *r, u64 *size)
     }
 }
 
+/* Finds the place for a region of `size` bytes at `start`, or anywhere if that is 0, and reserves
+ * what is needed to add it at *out_index. */
+static HX_ALWAYS_INLINE enum hx_status place_find(struct space *space, u64 size, u32 flags,
+                                                  vaddr_t *start, u32 *out_index)
+{
+    struct region_map *map = &space->map;
+    if (hx_unlikely(*start != 0)) {
+        *out_index = region_find(map, *start);
+        if (*out_index < map->count && map->list[*out_index]->start < *start + size) {
+            return HX_ERR_EXISTS;
+        }
+    } else {
+        bool large = hx_unlikely(flags & SPACE_LARGE) && size >= LARGE_SIZE;
+        u64 room = large ? LARGE_SIZE - HX_PAGE_SIZE : 0;
+        if (!hx_add_checked(size, room, &room) ||
+            !region_gap(map, SPACE_CHOOSE_FIRST, USER_SPACE_END, room, start, out_index)) {
+            return HX_ERR_NO_SPACE;
+        }
+        if (large) {
+            *start = hx_align_up(*start, LARGE_SIZE);
+        }
+    }
+    return region_reserve(map, 1);
+}
+
+/* The rest of space_map(). `r` has all but its place. */
+static HX_ALWAYS_INLINE enum hx_status map_region(struct space *space, struct region *r, u64 size,
+                                                  vaddr_t *out_address)
+{
+    mutex_acquire(&space->lock);
+    u32 index;
+    enum hx_status status = place_find(space, size, r->flags, &r->start, &index);
+    r->end = r->start + size;
+    if (hx_likely(status == HX_OK) && region_is_committed(r)) {
+        status = commit(space, size >> HX_PAGE_SHIFT);
+    }
+    if (hx_likely(status == HX_OK)) {
+        if (r->object) {
+            memory_object_get(r->object);
+        }
+        region_add_at(&space->map, index, r);
+        *out_address = r->start;
+    }
+    mutex_release(&space->lock);
+    return status;
+}
+
+static bool place_is_valid(vaddr_t address, u64 *size)
+{
+    return range_is_valid(address, size) && (address == 0 || address >= SPACE_LOWEST);
+}
+
 enum hx_status space_map(struct space *space, const struct space_request *request,
                          vaddr_t *out_address)
 {
     u64 size = request->size;
-    vaddr_t start = request->address;
-    if (!request_is_valid(request, &size)) {
+    if (!place_is_valid(request->address, &size) || !backing_is_valid(request, size) ||
+        !flags_are_valid(request->flags, SPACE_WRITE | SPACE_EXEC | SPACE_PRIVATE)) {
         return HX_ERR_INVALID;
     }
-    mutex_acquire(&space->lock);
-    enum hx_status status = HX_OK;
-    if (start != 0 && !region_is_free(&space->map, start, start + size)) {
-        status = HX_ERR_EXISTS;
-    } else if (start == 0 &&
-               !region_gap(&space->map, SPACE_CHOOSE_FIRST, USER_SPACE_END, size, &start)) {
-        status = HX_ERR_NO_SPACE;
-    } else {
-        status = region_reserve(&space->map, 1);
+    struct region r = {
+        .start = request->address, .backing = (u8)request->backing, .flags = (u8)request->flags};
+    if (request->backing == SPACE_OBJECT) {
+        r.object = request->object;
+        r.offset = request->offset;
+    } else if (request->backing == SPACE_DATA && request->data_size > 0) {
+        r.data = request->data;
+        r.data_size = request->data_size;
     }
-    struct region r = {.start = start,
-                       .end = start + size,
-                       .backing = (u8)request->backing,
-                       .flags = (u8)request->flags};
-    if (status == HX_OK && region_is_committed(&r)) {
-        status = commit(space, region_pages(&r));
+    return map_region(space, &r, size, out_address);
+}
+
+enum hx_status space_map_anonymous(struct space *space, vaddr_t address, u64 size, u32 flags,
+                                   vaddr_t *out_address)
+{
+    if (hx_unlikely(!place_is_valid(address, &size) ||
+                    !flags_are_valid(flags, SPACE_WRITE | SPACE_EXEC | SPACE_LARGE))) {
+        return HX_ERR_INVALID;
+    }
+    struct region r = {.start = address, .backing = SPACE_ANONYMOUS, .flags = (u8)flags};
+    return map_region(space, &r, size, out_address);
+}
+
+/* Splits what the ends of a range lie in, pages first: a split page changes nothing. */
+static HX_NOINLINE enum hx_status cut_locked(struct space *space, struct region_range *range,
+                                             vaddr_t start, vaddr_t end)
+{
+    enum hx_status status = region_reserve(&space->map, range->cuts);
+    if (status == HX_OK) {
+        status = split_for(space, start, end);
     }
     if (status == HX_OK) {
-        if (request->backing == SPACE_OBJECT) {
-            r.object = request->object;
-            r.offset = request->offset;
-            memory_object_get(r.object);
-        } else if (request->backing == SPACE_DATA && request->data_size > 0) {
-            r.data = request->data;
-            r.data_size = request->data_size;
-        }
-        region_add(&space->map, &r);
-        *out_address = start;
+        region_range_cut(&space->map, range, start, end);
     }
-    mutex_release(&space->lock);
     return status;
 }
 
@@ -422,15 +541,25 @@ static enum hx_status unmap_locked(struct space *space, vaddr_t start, vaddr_t e
     if (range.first == range.last) {
         return HX_ERR_NOT_FOUND;
     }
+    bool trim = region_range_is_trim(&range);
     if (range.cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, range.cuts);
+        enum hx_status status =
+            trim ? split_for(space, start, end) : cut_locked(space, &range, start, end);
         if (status != HX_OK) {
             return status;
         }
-        region_range_cut(&space->map, &range, start, end);
     }
-    remove_pages(space, start, end);
+    if (end - start != HX_PAGE_SIZE || !remove_page(space, start)) {
+        remove_pages(space, start, end);
+    }
     u64 pages = 0;
+    if (trim) { /* off one side of a region, which stays */
+        const struct region *r = space->map.list[range.first];
+        pages = region_pages(r);
+        region_trim(&space->map, range.first, start, end);
+        uncommit(space, pages - region_pages(r));
+        return HX_OK;
+    }
     for (u32 i = range.last; i-- > range.first;) {
         struct memory_object *object = space->map.list[i]->object;
         pages += region_pages(space->map.list[i]);
@@ -496,15 +625,14 @@ static enum hx_status protect_locked(struct space *space, vaddr_t start, vaddr_t
         return HX_ERR_NOT_FOUND;
     }
     if (range.cuts > 0) {
-        enum hx_status status = region_reserve(&space->map, range.cuts);
+        enum hx_status status = cut_locked(space, &range, start, end);
         if (status != HX_OK) {
             return status;
         }
-        region_range_cut(&space->map, &range, start, end);
     }
     for (u32 i = range.first; i < range.last; i++) {
         struct region *r = space->map.list[i];
-        r->flags = (u8)((r->flags & SPACE_PRIVATE) | flags);
+        r->flags = (u8)((r->flags & (SPACE_PRIVATE | SPACE_LARGE)) | flags);
     }
     struct protect p = {
         .space = space, .map = &space->map, .at = range.first, .low = USER_SPACE_END};
@@ -541,6 +669,18 @@ enum hx_status space_query(struct space *space, vaddr_t address, struct space_in
     }
     mutex_release(&space->lock);
     return found ? HX_OK : HX_ERR_NOT_FOUND;
+}
+
+enum hx_status space_page_query(struct space *space, vaddr_t address, struct space_page *out)
+{
+    struct hal_mapping m;
+    mutex_acquire(&space->lock);
+    enum hx_status status = hal_mmu.query(&space->hal, address, &m);
+    mutex_release(&space->lock);
+    if (status == HX_OK) {
+        *out = (struct space_page){.frame = m.pa, .size = m.size};
+    }
+    return status;
 }
 
 /* Faults */
@@ -602,6 +742,24 @@ static enum hx_status frame_make(struct space *space, const struct region *r, va
     return status;
 }
 
+/* Maps a frame; one of the space's own that cannot be mapped is freed again. */
+static enum hx_status page_enter(struct space *space, vaddr_t page, paddr_t frame, u32 flags,
+                                 bool own, const char **out_reason)
+{
+    enum hx_status status = hal_mmu.map(&space->hal, page, frame, HX_PAGE_SIZE, flags);
+    if (hx_likely(status == HX_OK)) {
+        space->resident += own;
+        return HX_OK;
+    }
+    if (own) {
+        frame_free(frame);
+        back((u64)-1);
+    }
+    drop_tables(space, page, page + HX_PAGE_SIZE);
+    *out_reason = reason_memory;
+    return status;
+}
+
 static enum hx_status page_add(struct space *space, const struct region *r, vaddr_t page,
                                bool write, const char **out_reason)
 {
@@ -614,18 +772,7 @@ static enum hx_status page_add(struct space *space, const struct region *r, vadd
         hal_cpu.sync_icache((vaddr_t)hal_phys_to_virt(frame), HX_PAGE_SIZE);
     }
     bool own = frame_at(frame)->owner == space->owner;
-    status = hal_mmu.map(&space->hal, page, frame, HX_PAGE_SIZE, leaf_flags(space, r, frame));
-    if (hx_likely(status == HX_OK)) {
-        space->resident += own;
-        return HX_OK;
-    }
-    if (own) {
-        frame_free(frame);
-        back((u64)-1);
-    }
-    drop_tables(space, page, page + HX_PAGE_SIZE);
-    *out_reason = reason_memory;
-    return status;
+    return page_enter(space, page, frame, leaf_flags(space, r, frame), own, out_reason);
 }
 
 /* A write to a page that is there, of a region that allows it: it is copied, or taken over by the
@@ -666,6 +813,48 @@ static enum hx_status page_unshare(struct space *space, const struct region *r,
     return HX_OK;
 }
 
+/* The large page around `page` where the region has room for it, nothing of it is there, and there
+ * is a block of frames for it. */
+static HX_COLD HX_NOINLINE bool large_page_add(struct space *space, const struct region *r,
+                                               vaddr_t page)
+{
+    vaddr_t start = hx_align_down(page, LARGE_SIZE);
+    paddr_t block;
+    if (start < r->start || r->end - start < LARGE_SIZE ||
+        space->limit - space->resident < LARGE_PAGES || space->limit < space->resident ||
+        frame_alloc_block(LARGE_ORDER, FRAME_ZERO, space->owner, &block) != HX_OK) {
+        return false;
+    }
+    u32 flags = leaf_flags(space, r, block);
+    if (hal_mmu.map(&space->hal, start, block, LARGE_SIZE, flags) != HX_OK) {
+        frame_free_run(block, LARGE_PAGES); /* a single page of it was there, or no table */
+        drop_tables(space, start, start + LARGE_SIZE);
+        return false;
+    }
+    back(LARGE_PAGES);
+    space->resident += LARGE_PAGES;
+    space->large = true;
+    return true;
+}
+
+/* An absent page of anonymous memory: what programs fault for most. Return: as page_add(). */
+static HX_ALWAYS_INLINE enum hx_status anonymous_add(struct space *space, const struct region *r,
+                                                     vaddr_t page, const char **out_reason)
+{
+    paddr_t frame;
+    enum hx_status status = own_frame(space, FRAME_ZERO, &frame, out_reason);
+    if (hx_unlikely(status != HX_OK)) {
+        return status;
+    }
+    u32 flags = MAP_USER | (r->flags & SPACE_WRITE ? MAP_WRITE : 0);
+    status = hal_mmu.page_map(&space->hal, page, frame, flags);
+    if (hx_unlikely(status != HX_OK)) {
+        return page_enter(space, page, frame, flags, true, out_reason);
+    }
+    space->resident++;
+    return HX_OK;
+}
+
 static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 access,
                                      bool maybe_present, const char **out_reason)
 {
@@ -688,7 +877,17 @@ static enum hx_status resolve_locked(struct space *space, vaddr_t address, u32 a
         return HX_ERR_FAULT;
     }
     struct hal_mapping m;
-    if (!maybe_present) {
+    if (hx_likely(!maybe_present && r->backing == SPACE_ANONYMOUS)) {
+        if (hx_unlikely(r->flags & SPACE_LARGE) && large_page_add(space, r, page)) {
+            return HX_OK;
+        }
+        if (hx_likely(!(r->flags & SPACE_EXEC))) {
+            enum hx_status status = anonymous_add(space, r, page, out_reason);
+            if (hx_likely(status != HX_ERR_EXISTS)) {
+                return status;
+            }
+        }
+    } else if (!maybe_present) {
         enum hx_status status = page_add(space, r, page, access == ACCESS_WRITE, out_reason);
         if (hx_likely(status != HX_ERR_EXISTS)) {
             return status;
@@ -721,8 +920,8 @@ bool space_fault(struct space *space, vaddr_t address, u32 access, bool present,
     return status == HX_OK;
 }
 
-enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
-                           const char **out_reason)
+HX_COLD enum hx_status space_touch(struct space *space, vaddr_t address, u32 access,
+                                   const char **out_reason)
 {
     return space_fault(space, address, access, true, out_reason) ? HX_OK : HX_ERR_FAULT;
 }
@@ -765,6 +964,21 @@ static u32 share_leaf(void *ctx, const struct hal_mapping *m)
     return flags;
 }
 
+/* Splits every large page of a region: what is shared is shared page by page. */
+static enum hx_status split_all(struct space *space, const struct region *r)
+{
+    if (!space->large || !(r->flags & SPACE_LARGE)) {
+        return HX_OK;
+    }
+    for (vaddr_t at = hx_align_up(r->start, LARGE_SIZE); at < r->end; at += LARGE_SIZE) {
+        enum hx_status status = hal_mmu.split(&space->hal, at + HX_PAGE_SIZE);
+        if (status != HX_OK) {
+            return status;
+        }
+    }
+    return HX_OK;
+}
+
 /* Copies of the parts of regions that lie in the range. */
 static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t start, vaddr_t end)
 {
@@ -776,6 +990,10 @@ static enum hx_status copy_regions(struct space *from, struct space *to, vaddr_t
             return status;
         }
         struct region r = *from->map.list[i];
+        status = split_all(from, &r);
+        if (status != HX_OK) {
+            return status;
+        }
         u64 skipped = r.start < start ? start - r.start : 0;
         r.start += skipped;
         r.end = hx_min_u64(r.end, end);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Output. Text goes where the kernel lets it appear: the console of whoever runs the program. Each
- * call arrives in one piece up to HX_WRITE_MAX bytes; longer ones in several, between which other
- * threads' output may come. There is nobody to report a failed write to, so it is dropped.
+/* Output. Text goes to standard output, or without one where the kernel lets it appear: the console
+ * of whoever runs the program. Each call arrives in one piece up to HX_WRITE_MAX bytes; longer ones
+ * in several, between which other threads' output may come. There is nobody to report a failed
+ * write to, so it is dropped.
  */
 #ifndef HX_IO_H
 #define HX_IO_H

@@ -5,7 +5,7 @@
 #ifndef HX_PROCESS_H
 #define HX_PROCESS_H
 
-#include <abi/types.h>
+#include <abi/file.h>
 #include <helix/compiler.h>
 
 /* The program. argv[0] is its name, argv[argc] is NULL; the strings are the program's own to
@@ -15,13 +15,31 @@ int main(int argc, char **argv);
 /* Ends the process and all its threads. status: 0 to 255. Context: any thread. */
 void hx_exit(int status) HX_NORETURN;
 
-/* Starts a program of the boot archive, e.g. "bin/hello", with argv[0 .. argc-1].
+/* The handle that whoever started the program left for it; HX_HANDLE_NONE: none. The caller does
+ * not own it more than anybody else in the program. Context: any thread. */
+hx_handle_t hx_standard(enum hx_standard which);
+
+/* The start-up block, for handles beyond the three. */
+const struct hx_startup *hx_startup(void);
+
+/* The value of NAME=value in the environment; NULL: it is not there. */
+const char *hx_environment(const char *name);
+
+/* Starts the program at a path, e.g. "bin/hello", with argv[0 .. argc-1], the caller's standard
+ * handles and its environment.
  * Return: HX_OK and a handle that the caller closes; HX_ERR_NOT_FOUND, no such file;
- * HX_ERR_OVERFLOW, arguments longer than HX_ARGS_MAX or a name longer than HX_NAME_MAX; what the
- * kernel says of a file that is no program (HX_ERR_CORRUPT, ...), HX_ERR_NO_MEMORY, HX_ERR_LIMIT.
- * Context: any thread. */
+ * HX_ERR_OVERFLOW, arguments longer than HX_ARGS_MAX; what opening a file says, what the kernel
+ * says of one that is no program (HX_ERR_CORRUPT, ...), HX_ERR_NO_MEMORY, HX_ERR_LIMIT. Context:
+ * any thread. */
 enum hx_status hx_process_spawn(const char *name, int argc, const char *const *argv,
                                 hx_handle_t *out_process) HX_MUST_CHECK;
+
+/* The same with handles of the caller's choice: handles[0 .. count - 1], at most HX_SPAWN_HANDLES,
+ * the first three being standard input, output and errors; HX_HANDLE_NONE is a gap. They are copied
+ * and stay the caller's. */
+enum hx_status hx_process_spawn_with(const char *path, int argc, const char *const *argv,
+                                     const hx_handle_t *handles, u32 count,
+                                     hx_handle_t *out_process) HX_MUST_CHECK;
 
 /* Waits for the end of a process until deadline_ns (HX_DEADLINE_NEVER: as long as it takes).
  * Return: HX_OK and the exit status, 0 to 255 or HX_EXIT_*; HX_ERR_TIMED_OUT; HX_ERR_BAD_HANDLE;

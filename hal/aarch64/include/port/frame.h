@@ -13,6 +13,9 @@
 #define FRAME_RECORD 288 /* frame record {x29, pc}: backtraces go on through an exception */
 #define FRAME_SIZE   304 /* a multiple of 16 */
 
+#define SYSCALL_CHANNEL_CALL          142
+#define SYSCALL_CHANNEL_REPLY_RECEIVE 143
+
 #define LOCAL_CURRENT      8
 #define LOCAL_KERNEL_STACK 16
 #define LOCAL_EMERGENCY    24

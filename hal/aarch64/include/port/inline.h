@@ -214,6 +214,21 @@ static inline void hal_page_copy(void *dst, const void *src)
 }
 
 /* One load or store without writeback: a hypervisor that emulates the device can decode it. */
+/* ID_AA64ISAR0_EL1.CRC32, bits 19:16 (Arm ARM D19.2.61, C6.2.66). */
+static inline bool hal_crc32c_is_supported(void)
+{
+    u64 features;
+    __asm__("mrs %0, id_aa64isar0_el1" : "=r"(features));
+    return (features >> 16 & 0xf) != 0;
+}
+
+static inline u32 hal_crc32c(u32 crc, u64 word)
+{
+    u32 next;
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w1, %x2" : "=r"(next) : "r"(crc), "r"(word));
+    return next;
+}
+
 #define PORT_MMIO(bits, insn, w)                                                                   \
     static inline u##bits hal_mmio_read##bits(vaddr_t address)                                     \
     {                                                                                              \

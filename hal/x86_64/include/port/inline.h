@@ -195,8 +195,16 @@ static inline bool hal_frame_irqs_enabled(const struct hal_trap_frame *frame)
     return frame->rflags & RFLAGS_IF;
 }
 
+/* True on a CPU whose string instructions move bytes one by one (no ERMS), once SSE can be used. */
+extern bool port_zero_by_sse;
+void port_page_zero(void *page); /* switch.asm */
+
 static inline void hal_page_zero(void *page)
 {
+    if (port_zero_by_sse) {
+        port_page_zero(page);
+        return;
+    }
     u64 words = HX_PAGE_SIZE / 8;
     __asm__ volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0) : "memory");
 }
@@ -205,6 +213,21 @@ static inline void hal_page_copy(void *dst, const void *src)
 {
     u64 words = HX_PAGE_SIZE / 8;
     __asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(words)::"memory");
+}
+
+/* SSE4.2 has it; CPUID leaf 1, ECX bit 20 (Intel SDM volume 2A, CPUID and CRC32). */
+static inline bool hal_crc32c_is_supported(void)
+{
+    u32 a = 1, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return c >> 20 & 1;
+}
+
+static inline u32 hal_crc32c(u32 crc, u64 word)
+{
+    u64 wide = crc;
+    __asm__("crc32q %1, %0" : "+r"(wide) : "rm"(word));
+    return (u32)wide;
 }
 
 #define PORT_MMIO(bits)                                                                            \

@@ -44,6 +44,8 @@ struct acpi_info {
     u16 pm_timer_port; /* 0: none */
     bool pm_timer_32bit;
     bool has_8042;
+    paddr_t ecam_base; /* PCI segment 0; 0: none */
+    u8 ecam_bus_first, ecam_bus_last;
 };
 
 /* Reads the tables. What is missing or damaged is named in the log and left out. Early, once. */
@@ -74,6 +76,11 @@ bool pit_is_armed(void); /* false: an interrupt of line 0 is a leftover */
 enum hx_status uart16550_register(void) HX_MUST_CHECK;
 enum hx_status firmware_register(void) HX_MUST_CHECK;
 enum hx_status cmos_register(void) HX_MUST_CHECK;
+
+enum hx_status pci_register(void) HX_MUST_CHECK;
+enum hx_status msi_register(void) HX_MUST_CHECK; /* with the local APIC only */
+bool msi_is_allocated(irq_t irq);
+void acpi_devices_read(void); /* fills what hal_device_at() answers */
 
 /* clock.c: the TSC's frequency. */
 u64 tsc_frequency(void);

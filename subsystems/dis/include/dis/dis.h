@@ -7,24 +7,11 @@
 #ifndef DIS_DIS_H
 #define DIS_DIS_H
 
-#include <core/sched_policy.h>
+#include <core/dis.h>
 #include <dis/intent.h>
 #include <dis/port.h>
 
-struct dis_rq;
 struct dis_group;
-
-/* In the order in which they go first. The deadline and the prompt layer share one queue ordered
- * by deadline, so that one admission test covers both. */
-enum dis_layer {
-    DIS_LAYER_STOP,     /* kernel-internal, bounded work */
-    DIS_LAYER_DEADLINE, /* Realtime, and bandwidth servers of groups */
-    DIS_LAYER_PROMPT,   /* Interactive with tokens */
-    DIS_LAYER_FAIR,     /* Batch, System, Interactive otherwise */
-    DIS_LAYER_IDLE,     /* Background */
-    DIS_LAYER_NONE,
-    DIS_LAYER_COUNT
-};
 
 /* Costs and shares, fixed at dis_init(). Zero overheads suit a simulator without a cost model. */
 struct dis_config {
@@ -36,22 +23,15 @@ struct dis_config {
     u32 prompt_permille; /* most that Interactive may reserve of a CPU */
     u32 guard_permille;  /* what the fair layer keeps under any Realtime load */
     u32 system_permille; /* the System server, every 10 ms */
-    u64 seed;            /* of what is random: nothing that a guarantee depends on */
+    u64 online;          /* CPUs on line at the start, a bit each; 0: all */
 };
 
 #define DIS_CONFIG_DEFAULT(n)                                                                      \
     (struct dis_config)                                                                            \
     {                                                                                              \
         .cpus = (n), .rt_permille = 900, .prompt_permille = 500, .guard_permille = 50,             \
-        .system_permille = 50, .seed = 1                                                           \
+        .system_permille = 50                                                                      \
     }
-
-enum dis_why {
-    DIS_WHY_KICK, /* kicked, or the timer said so */
-    DIS_WHY_YIELD,
-    DIS_WHY_BLOCK,
-    DIS_WHY_EXIT
-};
 
 /* Once at boot, `ops` for the fair layers. Context: thread. Return: HX_OK, HX_ERR_INVALID,
  * HX_ERR_NO_MEMORY, HX_ERR_ABI (see dis_policy_set). */
@@ -59,7 +39,6 @@ enum hx_status dis_init(const struct dis_config *config,
                         const struct sched_policy_ops *ops) HX_MUST_CHECK;
 void dis_fini(void);
 
-struct dis_rq *dis_rq_of(u32 cpu);
 void dis_rq_lock(struct dis_rq *rq);
 void dis_rq_unlock(struct dis_rq *rq);
 
@@ -76,22 +55,9 @@ void dis_ctx_destroy(struct sched_ctx *ctx);
  * Context: any; no run queue locked. */
 void dis_wake(struct sched_ctx *ctx, u32 from_cpu, u64 now);
 
-/* Ends the stint of the current context for the reason given and answers the next (NULL: idle),
- * with the timer armed. Context: rq is this CPU's, and locked. */
-struct sched_ctx *dis_schedule(struct dis_rq *rq, u64 now, enum dis_why why) HX_MUST_CHECK;
-
-/* The timer of rq's CPU fired. Return: true, call dis_schedule(DIS_WHY_KICK).
- * Context: rq is this CPU's, and locked. */
-bool dis_timer(struct dis_rq *rq, u64 now);
-
-/* Charges the current context up to now, so that its account can be read. Context: rq locked. */
-void dis_account(struct dis_rq *rq, u64 now);
-
-struct sched_ctx *dis_current(const struct dis_rq *rq);
-
 /* Confines ctx to the CPUs of `mask`. A reservation moves along, or the mask is refused.
  * Context: thread. Return: HX_OK; HX_ERR_INVALID, no CPU of it is on line; HX_ERR_NO_FIT;
- * HX_ERR_BUSY, its runner serves donors here (see <dis/donate.h>). */
+ * HX_ERR_BUSY, it went along with a call that is not over. */
 enum hx_status dis_affinity_set(struct sched_ctx *ctx, u64 mask) HX_MUST_CHECK;
 
 /* A blocked ctx that is woken on `cpu` next goes before everything else there. For bounded

@@ -11,17 +11,6 @@
 
 #define DIS_DONATE_DEPTH_MAX 16u
 
-struct dis_runner {
-    struct sched_ctx *own;       /* I; NULL: lives on donations alone */
-    struct dis_runner *lent_to;  /* d; whom it waits for; NULL: nobody */
-    struct list_node donors;     /* d; runners that lend to this one */
-    struct list_node donor_node; /* d; on lent_to->donors */
-    u32 cpu;                     /* d; where it runs for donors; SCHED_ID_NONE: not yet */
-    u32 height;                  /* d; longest chain of donors below it */
-    bool ready;                  /* d; could run: not blocked on anything but donation */
-    void *owner;                 /* I; the embedder's thread */
-};
-
 /* Context: thread. */
 void dis_runner_init(struct dis_runner *runner, struct sched_ctx *own, void *owner);
 

@@ -12,6 +12,7 @@ extern const struct sched_policy_ops dis_policy_fair; /* EEVDF; the default */
 extern const struct sched_policy_ops dis_policy_round_robin;
 extern const struct sched_policy_ops dis_policy_fifo;
 extern const struct sched_policy_ops dis_policy_edf_soft; /* by ctx->deadline */
+extern const struct sched_policy_ops dis_policy_chaos;    /* bad on purpose */
 extern const struct sched_policy_ops dis_policy_builtin;  /* what a bad policy is ejected to */
 
 /* Takes over `ops` on all CPUs; the old table may be unloaded once dis_policy_busy() is false.

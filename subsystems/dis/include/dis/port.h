@@ -6,27 +6,26 @@
 #ifndef DIS_PORT_H
 #define DIS_PORT_H
 
-#include <helix/types.h>
+#include <core/dis.h>
 
-struct sched_ctx;
-
-/* A spin lock that also masks interrupts while held; all zero is unlocked. */
-struct dis_lock {
-    u64 word[2];
-};
-
-/* A lock whose waiters sleep; all zero is unlocked. */
+/* A lock whose waiters sleep. */
 struct dis_mutex {
-    u64 word[4];
+    u64 word[8];
 };
+
+/* In the order in which they are taken, all below the admission mutex. */
+enum dis_rank { DIS_RANK_DONATION, DIS_RANK_RUNQUEUE, DIS_RANK_INBOX, DIS_RANK_POOL, DIS_RANK_IDS };
+
+/* Zeroed memory becomes a lock. Context: any. */
+void dis_port_lock_init(struct dis_lock *lock, enum dis_rank rank);
+void dis_port_mutex_init(struct dis_mutex *mutex);
 
 /* Context: thread; may wait. */
 void dis_port_mutex_lock(struct dis_mutex *mutex);
 void dis_port_mutex_unlock(struct dis_mutex *mutex);
 
 /* Context: any. lock() masks interrupts and unlock() restores what lock() found; they nest in
- * order. Ranks, lowest taken first: donation, run queue, inbox, group pool, ids. All are below the
- * admission mutex. */
+ * order. */
 void dis_port_lock(struct dis_lock *lock);
 void dis_port_unlock(struct dis_lock *lock);
 bool dis_port_lock_try(struct dis_lock *lock);

@@ -17,13 +17,6 @@ struct dis_hist {
     u32 slack[DIS_HIST_BUCKETS]; /* Realtime: deadline minus completion */
 };
 
-struct dis_rq_stats {
-    u64 switches[DIS_LAYER_COUNT]; /* by layer switched to; NONE: to idle */
-    u64 busy_ns[DIS_LAYER_COUNT];  /* by layer; NONE: idle */
-    u64 steals, kicks, timers;
-    u32 nr_running, nr_deadline, nr_throttled, reserved;
-};
-
 /* The page. `sequence` is odd while a writer is at work: copy, and copy again if it changed. */
 struct dis_stats_page {
     u32 version;  /* DIS_STATS_VERSION */

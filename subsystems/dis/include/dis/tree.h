@@ -2,7 +2,9 @@
 /* Ordered intrusive tree (red-black), smallest key cached. Keys are times that may wrap: order is
  * the sign of the difference, so keys in one tree lie within 2^63 of each other. Equal keys keep
  * their order of insertion. With `aug`, each node is a struct dis_tree_aug and knows the smallest
- * `value` in its subtree; `aug` is a constant at every call, so that the plain tree pays nothing.
+ * `value` in its subtree, unless it is on the left edge, from the root to the first: there `min` is
+ * undefined, so that what is done most, taking the first away, changes nothing above it. `aug` is a
+ * constant at every call, so that the plain tree pays nothing.
  * Worst case O(log n) always: an amortised heap would do unbounded work with interrupts masked.
  */
 #ifndef DIS_TREE_H
@@ -11,10 +13,6 @@
 #include <core/sched_policy.h>
 #include <helix/compiler.h>
 #include <helix/panic.h>
-
-struct dis_tree {
-    struct sched_tree_node *root, *first;
-};
 
 struct dis_tree_aug {
     struct sched_tree_node node;
@@ -99,8 +97,7 @@ static HX_ALWAYS_INLINE void dis_tree_rotate(struct dis_tree *t, struct sched_tr
 }
 
 /* Rebalances after the red node n was linked. */
-static HX_ALWAYS_INLINE void dis_tree_insert_fix(struct dis_tree *t, struct sched_tree_node *n,
-                                                 bool aug)
+static inline void dis_tree_insert_fix(struct dis_tree *t, struct sched_tree_node *n, bool aug)
 {
     struct sched_tree_node *p = dis_tree_parent(n);
     while (dis_tree_is_red(p)) {
@@ -156,12 +153,16 @@ static HX_ALWAYS_INLINE void dis_tree_insert(struct dis_tree *t, struct sched_tr
     if (first) {
         t->first = n;
     }
-    dis_tree_insert_fix(t, n, aug);
+    if (dis_tree_is_red(p)) {
+        dis_tree_insert_fix(t, n, aug);
+    } else if (hx_unlikely(p == NULL)) {
+        n->parent_color = 0;
+    }
 }
 
 /* Rebalances after a black node was taken away above x (maybe NULL), which is below p. */
-static HX_ALWAYS_INLINE void dis_tree_remove_fix(struct dis_tree *t, struct sched_tree_node *x,
-                                                 struct sched_tree_node *p, bool aug)
+static inline void dis_tree_remove_fix(struct dis_tree *t, struct sched_tree_node *x,
+                                       struct sched_tree_node *p, bool aug)
 {
     while (p != NULL && !dis_tree_is_red(x)) {
         int dir = x == p->child[1];
@@ -196,6 +197,27 @@ static HX_ALWAYS_INLINE void dis_tree_remove_fix(struct dis_tree *t, struct sche
     }
 }
 
+/* Unlinks the first node; there is one. Its only child can be a right one, which is red then. */
+static HX_ALWAYS_INLINE void dis_tree_remove_first(struct dis_tree *t, bool aug)
+{
+    struct sched_tree_node *n = t->first, *child = n->child[1], *parent = dis_tree_parent(n);
+
+    if (hx_unlikely(parent == NULL)) {
+        t->root = child;
+    } else {
+        parent->child[0] = child;
+    }
+    if (child != NULL) {
+        t->first = child;
+        child->parent_color = (u64)(uintptr_t)parent;
+        return;
+    }
+    t->first = parent;
+    if (!dis_tree_is_red(n)) {
+        dis_tree_remove_fix(t, NULL, parent, aug);
+    }
+}
+
 /* Unlinks n, which is in t. */
 static HX_ALWAYS_INLINE void dis_tree_remove(struct dis_tree *t, struct sched_tree_node *n,
                                              bool aug)
@@ -204,15 +226,8 @@ static HX_ALWAYS_INLINE void dis_tree_remove(struct dis_tree *t, struct sched_tr
     bool black = !dis_tree_is_red(n);
 
     if (t->first == n) {
-        struct sched_tree_node *next = n->child[1];
-        if (next == NULL) {
-            next = parent;
-        } else {
-            while (next->child[0] != NULL) {
-                next = next->child[0];
-            }
-        }
-        t->first = next;
+        dis_tree_remove_first(t, aug);
+        return;
     }
     if (n->child[0] != NULL && n->child[1] != NULL) {
         struct sched_tree_node *s = n->child[1];

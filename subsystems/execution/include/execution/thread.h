@@ -15,6 +15,8 @@ struct thread {
     struct list_node node;   /* processes.lock */
     vaddr_t entry, stack;    /* I: how it starts */
     u64 arg0, arg1, tls;
+    struct realtime_right *right; /* intent.c: what its reservation counts against, or NULL */
+    u32 right_permille;           /* intent.c */
 };
 
 struct thread_start {
@@ -27,6 +29,13 @@ struct thread_start {
  * Context: thread. */
 enum hx_status thread_spawn(struct process *process, const struct thread_start *start,
                             struct thread **out_thread) HX_MUST_CHECK;
+
+/* A right to reserve up to so much of a CPU. The caller has the reference. Thread.
+ * Return: HX_OK, HX_ERR_NO_MEMORY. */
+enum hx_status realtime_right_create(u32 permille, struct object **out_object) HX_MUST_CHECK;
+
+/* Its reservation no longer counts against the right that it was made by. Thread. */
+void thread_right_release(struct thread *thread);
 
 /* Ends the current thread, and with the last one the process. Context: its own, no locks held. */
 void thread_end(s64 value) HX_NORETURN;

@@ -31,6 +31,7 @@ enum frame_owner {
     FRAME_STACK,      /* kernel stacks */
     FRAME_OBJECT,     /* memory objects */
     FRAME_SHARED,     /* copy-on-write pages that several user spaces have */
+    FRAME_FILE,       /* contents of files */
     FRAME_DRIVER,     /* buffers that a driver asked for by frame */
     FRAME_TEST,       /* in-kernel tests */
     FRAME_OWNER_COUNT,

@@ -68,6 +68,9 @@ extern const struct frame_alloc_ops frame_buddy_ops;  /* lists of free blocks by
  * Context: thread. */
 enum hx_status frame_allocator_switch(const struct frame_alloc_ops *ops) HX_MUST_CHECK;
 
+/* The longest that a call had to wait for the last switch: cycles under the frame lock. Thread. */
+u64 frame_allocator_pause(void);
+
 /* The allocator in use. */
 const struct frame_alloc_ops *frame_allocator(void);
 

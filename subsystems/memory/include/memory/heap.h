@@ -26,6 +26,14 @@ bool heap_usage_read(u32 index, struct heap_cache_usage *out);
 /* Bytes in allocations too large for a cache. */
 u64 heap_large_bytes(void);
 
+/* What is handed out: objects, and their bytes with what lies between them. Unlike the frames
+ * behind them, neither depends on how old and new ones lie mixed. Exact after heap_trim(). Thread.
+ */
+struct heap_total {
+    u64 objects, bytes;
+};
+struct heap_total heap_total_read(void);
+
 /* Fault injection: the n-th allocation from now (1: the next) and all after it fail, until called
  * with 0. Any. */
 void heap_fail_after(u32 n);

@@ -19,12 +19,17 @@ enum hx_status memory_wx_check(u64 *out_exec_pages) HX_MUST_CHECK;
  * Context: thread or interrupts masked. */
 enum hx_status kernel_map(vaddr_t va, paddr_t pa, u64 size, u32 flags) HX_MUST_CHECK;
 
+/* Changes what may be done to mapped pages, and makes every CPU know it. Return: as
+ * hal_mmu.protect. Context: as unmap. */
+enum hx_status kernel_protect(vaddr_t va, u64 size, u32 flags) HX_MUST_CHECK;
+
 /* Takes a mapping out; when it returns no CPU translates by it any more, so that its frames may be
  * freed. Return: as hal_mmu.unmap. Context: thread, interrupts enabled, no spinlock held. */
 enum hx_status kernel_unmap(vaddr_t va, u64 size) HX_MUST_CHECK;
 
-/* The two halves of it, for who unmaps several ranges with one flush: begin adds emptied page
- * tables to the list (0: empty), end flushes a range that holds all of them and frees the tables.
+/* The two halves of it, for who unmaps several ranges of single pages with one flush: begin adds
+ * emptied page tables to the list (0: empty), end flushes a range that holds all of them and frees
+ * the tables.
  */
 enum hx_status kernel_unmap_begin(vaddr_t va, u64 size, paddr_t *tables) HX_MUST_CHECK;
 void kernel_unmap_end(vaddr_t va, u64 size, paddr_t *tables);

@@ -7,6 +7,7 @@
 #ifndef MEMORY_SPACE_H
 #define MEMORY_SPACE_H
 
+#include <abi/types.h>
 #include <core/memory.h>
 #include <memory/object.h>
 
@@ -15,10 +16,15 @@
 #define SPACE_LOWEST       0x10000ul /* nothing is mapped below: null pointers and fields off them */
 #define SPACE_CHOOSE_FIRST 0x0000200000000000ul /* chosen addresses go up from here */
 
-/* What a program may do; reading is always allowed but in guards. */
-#define SPACE_WRITE   (1u << 0) /* absent: writes are faults. Not together with SPACE_EXEC */
-#define SPACE_EXEC    (1u << 1) /* absent: execution is a fault */
-#define SPACE_PRIVATE (1u << 2) /* objects: writes go to a copy. Absent: to the object */
+/* What a program may do; reading is always allowed but in guards. What a program asks for comes
+ * down as it is: those flags are the ABI's. */
+#define SPACE_WRITE   HX_MAP_WRITE   /* absent: writes are faults. Not together with SPACE_EXEC */
+#define SPACE_EXEC    HX_MAP_EXECUTE /* absent: execution is a fault */
+#define SPACE_PRIVATE (1u << 2)      /* objects: writes go to a copy. Absent: to the object */
+/* space_map_anonymous(): each aligned 2 MiB that lie in the region as a whole appear as one page at
+ * the first touch, if there is memory in one piece for it. Absent: single pages. */
+#define SPACE_LARGE (1u << 3)
+_Static_assert(((SPACE_PRIVATE | SPACE_LARGE) & HX_MAP_PROTECT_FLAGS) == 0, "a bit for each");
 
 enum space_backing {
     SPACE_ANONYMOUS, /* zeroes, the space's own */
@@ -61,10 +67,15 @@ void space_destroy(struct space *space);
 enum hx_status space_map(struct space *space, const struct space_request *request,
                          vaddr_t *out_address) HX_MUST_CHECK;
 
+/* The same for zeroes of the space's own, at `address` (0: chosen, for SPACE_LARGE at a multiple of
+ * 2 MiB). flags: SPACE_WRITE, SPACE_EXEC, SPACE_LARGE. */
+enum hx_status space_map_anonymous(struct space *space, vaddr_t address, u64 size, u32 flags,
+                                   vaddr_t *out_address) HX_MUST_CHECK;
+
 /* Takes out what is mapped in the range; holes are fine, but HX_ERR_NOT_FOUND when that is all
  * there is. When it returns nothing reaches the pages any more. Return: HX_OK, HX_ERR_INVALID,
- * HX_ERR_NOT_FOUND, HX_ERR_LIMIT or HX_ERR_NO_MEMORY (a region would have to be split). Nothing is
- * changed when it fails. */
+ * HX_ERR_NOT_FOUND, HX_ERR_LIMIT or HX_ERR_NO_MEMORY (a region or a large page would have to be
+ * split). Nothing is changed when it fails. */
 enum hx_status space_unmap(struct space *space, vaddr_t address, u64 size) HX_MUST_CHECK;
 
 /* Gives all of the range SPACE_WRITE and SPACE_EXEC as in `flags`. Return: as unmap; NOT_FOUND when
@@ -75,6 +86,15 @@ enum hx_status space_protect(struct space *space, vaddr_t address, u64 size,
 /* The region that holds `address`, or the next above. Return: HX_OK, HX_ERR_NOT_FOUND. */
 enum hx_status space_query(struct space *space, vaddr_t address,
                            struct space_info *out) HX_MUST_CHECK;
+
+/* The page that is present at `address`: what programs cannot tell, reports and tests want to know.
+ * Return: HX_OK, HX_ERR_NOT_FOUND. */
+struct space_page {
+    paddr_t frame;
+    u64 size; /* bytes */
+};
+enum hx_status space_page_query(struct space *space, vaddr_t address,
+                                struct space_page *out) HX_MUST_CHECK;
 
 /* Copies all regions of a range of one space to the same addresses of another, which has nothing
  * there: private pages are shared until one side writes. Return: HX_OK; as map. On failure `to` is

@@ -14,6 +14,7 @@ struct archive_file {
     const void *data;
     size_t size;
     u32 mode;
+    bool from_host; /* by boot_archive_find(): handed over at run time, not at boot */
 };
 
 /* Reads the entry at *cursor (0 first) of the archive in [image, image + size) and moves it on.
@@ -22,8 +23,9 @@ struct archive_file {
 enum hx_status archive_next(const void *image, size_t size, size_t *cursor,
                             struct archive_file *out) HX_MUST_CHECK;
 
-/* Finds a file by name in the archives that the loader brought; a leading "/" or "./" does not
- * matter. The data stays where it is, read-only, for ever. Return: HX_OK, HX_ERR_NOT_FOUND. */
+/* Finds a file by name in what the host hands over, else in the archives that the loader brought; a
+ * leading "/" or "./" does not matter. The data stays where it is, read-only, for ever. Return:
+ * HX_OK, HX_ERR_NOT_FOUND. */
 enum hx_status boot_archive_find(const char *name, struct archive_file *out) HX_MUST_CHECK;
 
 #endif

@@ -31,4 +31,9 @@ struct elf_plan {
 enum hx_status elf_check(const void *image, size_t size, u16 machine, struct elf_plan *out_plan,
                          const char **out_reason) HX_MUST_CHECK;
 
+/* The same of a file of `size` bytes whose first `head_size` are at hand: its program headers must
+ * be among them, as every linker puts them. */
+enum hx_status elf_check_head(const void *head, size_t head_size, u64 size, u16 machine,
+                              struct elf_plan *out_plan, const char **out_reason) HX_MUST_CHECK;
+
 #endif

@@ -16,6 +16,7 @@ struct hal_trap_frame {
     vaddr_t pc, sp, fp;
     bool user, irqs_enabled;
     u64 number, args[6]; /* of a system call */
+    u64 message[8];      /* HAL_MESSAGE_WORDS */
 };
 
 struct hal_cpu_local {
@@ -141,6 +142,11 @@ static inline u64 hal_counter_read(void)
     return port_cpu.counter;
 }
 
+static inline u64 hal_cycles_read(void)
+{
+    return hal_counter_read();
+}
+
 static HX_ALWAYS_INLINE vaddr_t hal_frame_pointer(void)
 {
     return (vaddr_t)__builtin_frame_address(0);
@@ -184,6 +190,19 @@ static inline void hal_page_zero(void *page)
 static inline void hal_page_copy(void *dst, const void *src)
 {
     __builtin_memcpy(dst, src, HX_PAGE_SIZE);
+}
+
+static inline bool hal_crc32c_is_supported(void)
+{
+    return true;
+}
+
+static inline u32 hal_crc32c(u32 crc, u64 word)
+{
+    for (u32 bit = 0; bit < 64; bit++) {
+        crc = crc >> 1 ^ (0x82f63b78u & (0u - ((crc ^ (u32)(word >> bit)) & 1)));
+    }
+    return crc;
 }
 
 #define PORT_MMIO(bits)                                                                            \

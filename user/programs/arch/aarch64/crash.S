@@ -12,6 +12,10 @@
     msr vbar_el1, xzr               /* undefined at EL0 */
     ret
 
+    begin crash_kernel_tables
+    mrs x0, ttbr1_el1               /* undefined at EL0 */
+    ret
+
     begin crash_undefined
     udf #0
     ret

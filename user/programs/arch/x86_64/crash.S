@@ -12,6 +12,10 @@
     hlt                             /* #GP at CPL 3 */
     ret
 
+    begin crash_kernel_tables
+    sgdt -16(%rsp)                  /* #GP at CPL 3 with CR4.UMIP */
+    ret
+
     begin crash_undefined
     ud2
     ret

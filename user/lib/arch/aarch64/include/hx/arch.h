@@ -7,6 +7,7 @@
 #ifndef HX_PROCESSOR_H
 #define HX_PROCESSOR_H
 
+#include <helix/compiler.h>
 #include <helix/types.h>
 
 #define HX_ARCH_NAME "aarch64"
@@ -72,6 +73,41 @@ static inline s64 hx_syscall6(u64 number, u64 a, u64 b, u64 c, u64 d, u64 e, u64
 }
 #undef HX_SYSCALL_ASM
 
+/* A call with a message in registers: eight words out of `words`. What the registers hold
+ * afterwards is written to *header, *source and, where *header says that it is short, `words`.
+ * Spec: <abi/ipc.h>. */
+static HX_ALWAYS_INLINE s64 hx_syscall_message(u64 number, u64 handle, u64 *header, u64 *source,
+                                               u64 *words)
+{
+    register u64 x8 __asm__("x8") = number;
+    register u64 x0 __asm__("x0") = handle;
+    register u64 x1 __asm__("x1") = *header;
+    register u64 x2 __asm__("x2") = *source;
+    register u64 x10 __asm__("x10") = words[0];
+    register u64 x11 __asm__("x11") = words[1];
+    register u64 x12 __asm__("x12") = words[2];
+    register u64 x13 __asm__("x13") = words[3];
+    register u64 x14 __asm__("x14") = words[4];
+    register u64 x15 __asm__("x15") = words[5];
+    register u64 x16 __asm__("x16") = words[6];
+    register u64 x17 __asm__("x17") = words[7];
+    /* The immediate says that a message may be in the registers. */
+    __asm__ volatile("svc #1"
+                     : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x10), "+r"(x11), "+r"(x12), "+r"(x13),
+                       "+r"(x14), "+r"(x15), "+r"(x16), "+r"(x17)
+                     : "r"(x8)
+                     : "memory");
+    if (x0 == 0) {
+        *header = x1;
+        *source = x2;
+        if ((x1 & 0xffff) <= 64) {
+            words[0] = x10, words[1] = x11, words[2] = x12, words[3] = x13;
+            words[4] = x14, words[5] = x15, words[6] = x16, words[7] = x17;
+        }
+    }
+    return (s64)x0;
+}
+
 /* PMUSERENR_EL0, which may always be read here, says whether the cycle counter may. */
 static inline bool hx_cycle_counter_is_open(void)
 {
@@ -94,6 +130,36 @@ static inline u64 hx_counter(void)
                      : "=r"(value), "=r"(frequency)::"memory");
     return value * (1000000000 / frequency);
 }
+
+/* The same for a call that sends only: nothing comes back but the status. */
+static inline s64 hx_syscall_send(u64 number, u64 handle, u64 header, u64 third, const u64 *words)
+{
+    register u64 x8 __asm__("x8") = number;
+    register u64 x0 __asm__("x0") = handle;
+    register u64 x1 __asm__("x1") = header;
+    register u64 x2 __asm__("x2") = third;
+    register u64 x10 __asm__("x10") = words[0];
+    register u64 x11 __asm__("x11") = words[1];
+    register u64 x12 __asm__("x12") = words[2];
+    register u64 x13 __asm__("x13") = words[3];
+    register u64 x14 __asm__("x14") = words[4];
+    register u64 x15 __asm__("x15") = words[5];
+    register u64 x16 __asm__("x16") = words[6];
+    register u64 x17 __asm__("x17") = words[7];
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x10), "r"(x11), "r"(x12), "r"(x13), "r"(x14),
+                       "r"(x15), "r"(x16), "r"(x17)
+                     : "memory");
+    return (s64)x0;
+}
+
+/* What is no instruction, now or later; and its length in bytes. */
+static inline void hx_undefined(void)
+{
+    __asm__ volatile("udf #0" ::: "memory");
+}
+#define HX_UNDEFINED_SIZE 4
 
 /* The steps that hx_counter() goes in. */
 static inline u64 hx_counter_step(void)
